@@ -1,0 +1,26 @@
+# LSP and its extension in crops of 96 x 96, for two CPU cores.
+_base_ = ['./lsp.py']
+
+codec = dict(type='MSRAHeatmap', input_size=(96, 96), heatmap_size=(24, 24),
+             sigma=1.)
+boxes = _base_.augment[:3]
+affine = [dict(type='TopdownAffine', input_size=codec['input_size']),
+          dict(type='GenerateTarget', encoder=codec)]
+augment = boxes + affine + _base_.pack
+still = boxes[:1] + affine + _base_.pack
+split = [dict(type='SplitSilhouette', heatmap_size=codec['heatmap_size'])]
+
+train = dict(num_workers=1, dataset=dict(pipeline=augment))
+test = dict(num_workers=1, dataset=dict(pipeline=_base_.load + still))
+test_blank = dict(num_workers=1, dataset=dict(pipeline=_base_.blank + still))
+
+train_dataloader = train
+val_dataloader = test
+test_dataloader = test
+stage_data = dict(
+    labelled=dict(train_dataloader=train, val_dataloader=test),
+    labelled_bound=dict(train_dataloader=train, val_dataloader=test),
+    poses=dict(train_dataloader=train, val_dataloader=test_blank),
+    silhouettes=dict(train_dataloader=dict(
+        num_workers=1,
+        dataset=dict(pipeline=boxes + affine + split + _base_.pack))))

@@ -1,0 +1,8 @@
+"""Transforms that mmpose's pipelines lack."""
+from .labels import DropLabels
+from .loading import LoadBlankImage
+from .silhouette import LoadSilhouette, SplitSilhouette
+
+__all__ = [
+    'DropLabels', 'LoadBlankImage', 'LoadSilhouette', 'SplitSilhouette'
+]

@@ -1,0 +1,191 @@
+"""Checkpoints that load without trust and are never half written.
+
+The one room for what is saved, how it is written and how it is read back.
+mmengine's own files hold pickled objects, which newest torch refuses; ours
+hold tensors, numbers, strings, lists and dicts alone, so
+``torch.load(..., weights_only=True)`` reads them, in stock mmengine too.
+"""
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+Location = str | torch.device | Callable | None
+
+
+def plain(value: Any) -> Any:
+    """Copies a checkpoint with every object made of plain types.
+
+    numpy arrays become tensors, numpy scalars become numbers, tuples, lists
+    and mappings are walked.
+
+    Raises:
+        TypeError: Something else is inside; the message says where.
+    """
+    return _plain(value, 'checkpoint')
+
+
+def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, np.generic):  # before float: float64 is one
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in 'US':
+            return value.tolist()
+        return torch.from_numpy(value.copy())
+    if isinstance(value, Mapping):
+        return {_key(k, where): _plain(v, f'{where}[{k!r}]')
+                for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_plain(v, f'{where}[{i}]') for i, v in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    if isinstance(value, (torch.dtype, torch.Size, torch.device)):
+        return value
+    raise TypeError(f'{where} holds a {type(value).__module__}.'
+                    f'{type(value).__qualname__}, which cannot be loaded '
+                    'safely; store numbers, strings or tensors instead')
+
+
+def _key(key: Any, where: str) -> Any:
+    if isinstance(key, np.generic):
+        return key.item()
+    if isinstance(key, (str, int, float, bool, tuple)):
+        return key
+    raise TypeError(f'{where} has the key {key!r} of type {type(key)}')
+
+
+def make_safe(checkpoint: dict) -> None:
+    """Turns a checkpoint of mmengine's Runner into a safe one, in place.
+
+    The message hub keeps what a resumed run needs (its plain runtime
+    values); the histories of logged scalars stay in the log files.
+    """
+    hub = checkpoint.get('message_hub')
+    if hub is not None:
+        runtime = {k: v for k, v in hub['runtime_info'].items()
+                   if isinstance(v, (bool, int, float, str))}
+        checkpoint['message_hub'] = dict(
+            log_scalars={}, runtime_info=runtime,
+            resumed_keys={k: v for k, v in hub['resumed_keys'].items()
+                          if k in runtime})
+    for key in list(checkpoint):
+        if key != 'state_dict':
+            checkpoint[key] = plain(checkpoint[key])
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Runs ``write`` on a temporary beside ``path``, syncs and renames it.
+
+    Whatever stood at ``path`` is there until the new file is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    write(part)
+    with part.open('rb') as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def load(filename: str | Path, map_location: Location = 'cpu') -> dict:
+    """Reads a checkpoint file without running any code that it holds.
+
+    Args:
+        filename (str | Path): A local file.
+        map_location: As for ``torch.load``.
+
+    Returns:
+        dict: The checkpoint, with at least a ``state_dict``; a file that is
+        a bare state dict is wrapped in one.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged, holds objects that would have to be
+            unpickled (the message names the first), or is no checkpoint.
+    """
+    path = Path(filename)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
+    try:
+        checkpoint = torch.load(path, map_location=map_location,
+                                weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r'GLOBAL ([\w.]+)',
+                          str(error))
+        if found is None:
+            raise ValueError(
+                f'checkpoint {path} cannot be read, it is damaged or no '
+                f'checkpoint: {str(error).splitlines()[0]}') from error
+        if found.group(1).startswith(('mmengine.', 'numpy.', '_codecs.',
+                                      'builtins.getattr')):
+            return _load_mmengine(path, map_location)
+        raise ValueError(
+            f'checkpoint {path} holds a {found.group(1)}, which only code '
+            'could rebuild. If you trust the file, save its weights alone: '
+            "torch.save({'state_dict': torch.load(FILE, "
+            "weights_only=False)['state_dict']}, NEW)") from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f'checkpoint {path} cannot be read, it is damaged '
+                         f'or no checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a '
+                         'checkpoint')
+    if 'state_dict' not in checkpoint:
+        checkpoint = {'state_dict': checkpoint, 'meta': {}}
+    return checkpoint
+
+
+def _load_mmengine(path: Path, map_location: Location) -> dict:
+    """Stock mmengine files: its history buffers and numpy are harmless."""
+    from mmengine.logging import HistoryBuffer
+    dtypes = [type(np.dtype(kind)) for kind in
+              ('f4', 'f8', 'i4', 'i8', 'u1', 'b1', 'U1', 'S1')]
+    core = getattr(np, '_core', None) or np.core
+    allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, getattr,
+                          core.multiarray._reconstruct,
+                          core.multiarray.scalar, *dtypes]
+    import _codecs
+    allowed.append(_codecs.encode)
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location=map_location,
+                              weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f'checkpoint {path} holds objects that are not '
+                         f'loaded: {error}') from error
+
+
+def check_fits(model: torch.nn.Module, checkpoint: dict,
+               filename: str) -> None:
+    """Refuses a checkpoint that has nothing in common with the model.
+
+    mmengine loads with ``strict=False`` and only warns, so a foreign file
+    would train or test random weights.
+
+    Raises:
+        ValueError: No parameter matches by name and shape.
+    """
+    mine = {k: v.shape for k, v in model.state_dict().items()}
+    theirs = {re.sub(r'^module\.', '', k): v.shape
+              for k, v in checkpoint['state_dict'].items()}
+    if any(mine.get(k) == shape for k, shape in theirs.items()):
+        wrong = [f'{k}: {tuple(s)} in the file, {tuple(mine[k])} in the model'
+                 for k, s in theirs.items() if k in mine and mine[k] != s]
+        if wrong:
+            raise ValueError(f'checkpoint {filename} is of another size: '
+                             f'{wrong[:4]} ({len(wrong)} in all); use the '
+                             'config that it was trained with')
+        return
+    raise ValueError(
+        f'checkpoint {filename} is not of this model: none of its '
+        f'{len(theirs)} tensors matches (it has {sorted(theirs)[:3]}, the '
+        f'model {sorted(mine)[:3]})')

@@ -1,0 +1,110 @@
+"""Hooks: averaged scores, finite losses, the curriculum's progress."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmpose.registry import HOOKS
+
+from .checkpoint import write_atomically
+
+
+@HOOKS.register_module()
+class AverageScores(Hook):
+    """Averages the validation scores of the last epochs.
+
+    MirrorNet reports the mean over the last 10 epochs (Section 5.2). Writes
+    ``scores.json`` to the work dir after every validation: the scores of
+    each validated epoch, and their mean over the last ``last`` epochs. A
+    resumed run goes on in the same file.
+
+    Args:
+        last (int): Defaults to 10.
+        file (str): Defaults to ``'scores.json'``.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, last: int = 10, file: str = 'scores.json') -> None:
+        if last < 1:
+            raise ValueError(f'last must be positive, got {last}')
+        self.last, self.file = last, file
+
+    @staticmethod
+    def average(scores: dict[int, dict[str, float]], epochs: int,
+                last: int) -> dict[str, float]:
+        """Mean of each score over epochs > ``epochs - last``.
+
+        Args:
+            scores (dict): {epoch: {name: value}}.
+            epochs (int): Number of the last epoch.
+            last (int): How many epochs count.
+        """
+        rows = [v for k, v in scores.items() if k > epochs - last]
+        names = rows[0] if rows else {}
+        return {n: sum(r[n] for r in rows) / len(rows) for n in names
+                if all(n in r for r in rows)}
+
+    @master_only
+    def after_val_epoch(self, runner: Any,
+                        metrics: dict[str, float] | None = None) -> None:
+        """Adds the scores of this epoch."""
+        path = Path(runner.work_dir) / self.file
+        scores: dict[int, dict[str, float]] = {}
+        if path.is_file():
+            held = json.loads(path.read_text())['epochs']
+            scores = {int(k): v for k, v in held.items()
+                      if int(k) < runner.epoch}
+        scores[runner.epoch] = {k: float(v)
+                                for k, v in (metrics or {}).items()}
+        mean = self.average(scores, runner.epoch, self.last)
+        used = [k for k in scores if k > runner.epoch - self.last]
+        text = json.dumps(dict(mean=mean, averaged_epochs=used,
+                               epochs=scores), indent=1)
+        write_atomically(path, lambda part: part.write_text(text))
+
+
+@HOOKS.register_module()
+class StopOnNonFinite(Hook):
+    """Stops the run when a term of the loss is NaN or infinite.
+
+    Args:
+        interval (int): Check every so many iterations; each check waits for
+            the device. Defaults to 1.
+
+    Raises:
+        FloatingPointError: Names the terms and the iteration. The last
+            checkpoint is older than the step that broke.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, interval: int = 1) -> None:
+        self.interval = interval
+
+    def after_train_iter(self, runner: Any, batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Checks what the step logged."""
+        if not outputs or not self.every_n_train_iters(runner, self.interval):
+            return
+        names = [k for k, v in outputs.items() if isinstance(v, torch.Tensor)]
+        if not names:
+            return
+        values = torch.stack([outputs[k].detach().float().mean()
+                              for k in names])
+        if bool(values.isfinite().all()):
+            return
+        bad = {k: float(v) for k, v in zip(names, values)
+               if not bool(v.isfinite())}
+        raise FloatingPointError(
+            f'iteration {runner.iter}: these terms are not finite: {bad} '
+            f'(all: { {k: round(float(v), 4) for k, v in zip(names, values)} }'
+            f'). The last checkpoint in {runner.work_dir} is from before. '
+            'Lower the learning rate, clip gradients '
+            '(optim_wrapper.clip_grad), or train without --amp')

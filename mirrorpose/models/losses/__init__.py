@@ -1,0 +1,4 @@
+"""Losses for anybody's config."""
+from .heatmap_nll import HeatmapNLLLoss
+
+__all__ = ['HeatmapNLLLoss']
