@@ -3,12 +3,16 @@ from . import transforms
 from .coco import CocoPoseDataset
 from .codecs import OneHotHeatmap
 from .lsp import LspDataset
+from .mpii import MpiiSplitDataset
 from .poses import PoseCollectionDataset
 from .samplers import SemiSupervisedSampler
 from .silhouettes import SilhouetteDataset
+from .synthetic import SyntheticPoseDataset, SyntheticWorld
 from .zip_backend import ZipBackend
 
 __all__ = [
-    'CocoPoseDataset', 'LspDataset', 'OneHotHeatmap', 'PoseCollectionDataset',
-    'SemiSupervisedSampler', 'SilhouetteDataset', 'ZipBackend', 'transforms'
+    'CocoPoseDataset', 'LspDataset', 'MpiiSplitDataset', 'OneHotHeatmap',
+    'PoseCollectionDataset',
+    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticPoseDataset',
+    'SyntheticWorld', 'ZipBackend', 'transforms'
 ]

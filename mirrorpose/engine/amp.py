@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
-from torch import nn
-
 from mmpose.registry import OPTIM_WRAPPERS
+from torch import nn
 
 
 @OPTIM_WRAPPERS.register_module()

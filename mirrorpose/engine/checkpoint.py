@@ -83,7 +83,7 @@ def make_safe(checkpoint: dict) -> None:
             checkpoint[key] = plain(checkpoint[key])
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Runs ``write`` on a temporary beside ``path``, syncs and renames it.
 
     Whatever stood at ``path`` is there until the new file is complete.
@@ -93,7 +93,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     write(part)
     with part.open('rb') as file:
         os.fsync(file.fileno())
-    os.replace(part, path)
+    part.replace(path)
 
 
 def load(filename: str | Path, map_location: Location = 'cpu') -> dict:

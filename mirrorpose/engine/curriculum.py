@@ -34,7 +34,6 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
-
 from mmpose.registry import RUNNERS
 
 from .checkpoint import write_atomically
@@ -84,6 +83,18 @@ def check_stages(stages: list[dict]) -> None:
             raise ValueError(f'stage {stage["name"]!r} starts from {late}, '
                              f'but only {seen} come before it')
         seen.append(stage['name'])
+
+
+def stop_workers(runner: PoseRunner) -> None:
+    """Ends a runner's persistent data workers at once.
+
+    Left to the garbage collector they miss the word to stop, and each costs
+    a wait of five seconds.
+    """
+    for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+        loader = getattr(loop, 'dataloader', None)
+        if getattr(loader, '_iterator', None) is not None:
+            loader._iterator = None
 
 
 @RUNNERS.register_module()
@@ -269,17 +280,33 @@ class CurriculumRunner:
                   + (f', resumed from {resume.name}' if resume else ''),
                   logger='current')
         started = time.monotonic()
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
+                            self._progress(name)]
         runner = PoseRunner.from_cfg(resolve(cfg))
         runner.train()
         seconds = time.monotonic() - started
+        stop_workers(runner)
         del runner
-        gc.collect()  # data workers and optimizer states of the stage
+        gc.collect()  # models and optimizer states of the stage
         barrier()
         before = self.state().get(name, {}).get('seconds', 0.)
         self._remember(name, finished=True, epochs=epochs,
                        seconds=round(before + seconds, 1))
         print_log(f'curriculum: {place} took {seconds / 60:.1f} min',
                   logger='current')
+
+    def _progress(self, name: str) -> dict:
+        """Config of the hook that tells how far the curriculum is."""
+        state, todo = self.state(), []
+        first = self.stage_names.index(name)
+        for stage in self.stages[first:]:
+            if self.only in (None, stage['name']) and not self.finished(
+                    stage['name']):
+                todo.append((stage['name'], int(
+                    stage.get('epochs') or self.cfg.train_cfg.max_epochs)))
+        spent = {n: s['seconds'] / s['epochs'] for n, s in state.items()
+                 if s.get('finished') and s.get('epochs')}
+        return dict(type='CurriculumProgress', stages=todo, spent=spent)
 
     def test(self) -> dict[str, float]:
         """Tests the last stage that is trained."""

@@ -1,14 +1,15 @@
-"""Hooks: averaged scores, finite losses, the curriculum's progress."""
+"""Hooks: averaged scores, finite losses, the progress of a curriculum."""
 from __future__ import annotations
 
+import datetime
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-
 from mmpose.registry import HOOKS
 
 from .checkpoint import write_atomically
@@ -108,3 +109,49 @@ class StopOnNonFinite(Hook):
             f'). The last checkpoint in {runner.work_dir} is from before. '
             'Lower the learning rate, clip gradients '
             '(optim_wrapper.clip_grad), or train without --amp')
+
+
+@HOOKS.register_module()
+class CurriculumProgress(Hook):
+    """Says after each epoch how far the whole curriculum is.
+
+    Args:
+        stages (list[tuple[str, int]]): Name and epochs of every stage that
+            this run still has to do, this one first.
+        spent (dict[str, float]): Seconds an epoch took in the stages before.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, stages: list[tuple[str, int]],
+                 spent: dict[str, float] | None = None) -> None:
+        self.stages, self.spent = list(stages), dict(spent or {})
+        self.started = time.monotonic()
+        self.first: int | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """A resumed stage begins later."""
+        self.first, self.started = runner.epoch, time.monotonic()
+
+    @staticmethod
+    def remaining(epoch_seconds: float, epochs_left: int,
+                  later: list[tuple[str, int]],
+                  spent: dict[str, float]) -> float:
+        """Seconds left: this stage by its own pace, others by the mean's."""
+        known = [*spent.values(), epoch_seconds]
+        typical = sum(known) / len(known)
+        return epoch_seconds * epochs_left + sum(
+            n * spent.get(name, typical) for name, n in later)
+
+    @master_only
+    def after_train_epoch(self, runner: Any) -> None:
+        """Prints one line."""
+        done = runner.epoch + 1
+        pace = (time.monotonic() - self.started) / max(
+            done - (self.first or 0), 1)
+        name, epochs = self.stages[0]
+        left = self.remaining(pace, epochs - done, self.stages[1:],
+                              self.spent)
+        print(f'{name}: epoch {done} of {epochs}; '  # noqa: T201
+              f'{len(self.stages) - 1} stages after it, about '
+              f'{datetime.timedelta(seconds=int(left))} left', flush=True)

@@ -10,7 +10,6 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-
 from mmpose.registry import RUNNERS
 
 from . import checkpoint as checkpoints
@@ -47,7 +46,7 @@ def resolve(cfg: Config) -> Config:
         raise ValueError(f'label_fraction lies in (0, 1], got {fraction}')
     for key in ('label_fraction', 'split_seed'):
         if cfg.get(key) is not None:
-            for name, value in cfg._cfg_dict.items():
+            for value in cfg._cfg_dict.values():
                 if isinstance(value, (dict, list)):
                     set_everywhere(value, key, cfg[key])
     world = get_world_size()

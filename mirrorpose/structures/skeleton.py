@@ -161,7 +161,7 @@ class Skeleton:
     @property
     def flip_indices(self) -> list[int]:
         """Channel permutation of a horizontal flip, of length K."""
-        mirror = {a: b for a, b in self.pairs} | {b: a for a, b in self.pairs}
+        mirror = dict(self.pairs) | {b: a for a, b in self.pairs}
         return [self.joints.index(mirror.get(j, j)) for j in self.joints]
 
     @property
@@ -172,7 +172,7 @@ class Skeleton:
 
     def metainfo(self) -> dict[str, Any]:
         """The joint set as mmpose's raw ``METAINFO`` (inline, no file)."""
-        mirror = {a: b for a, b in self.pairs} | {b: a for a, b in self.pairs}
+        mirror = dict(self.pairs) | {b: a for a, b in self.pairs}
         lower = ('hip', 'knee', 'ankle', 'foot', 'toe', 'pelvis', 'root')
         return dict(
             dataset_name=self.name,
@@ -261,11 +261,12 @@ class Skeleton:
             clean = torch.where(visible[..., None] > 0, keypoints, 0)
             return (weight @ clean) * present[..., None], present.to(
                 visible.dtype)
-        lost = (visible <= 0).astype(np.float64) @ needs.T
-        present = (lost == 0) & needs.any(1)
-        clean = np.where(np.asarray(visible)[..., None] > 0, keypoints, 0)
-        out = (matrix @ clean) * present[..., None]
-        return out.astype(keypoints.dtype), present.astype(visible.dtype)
+        absent_np = (np.asarray(visible) <= 0).astype(np.float64)
+        present_np = (absent_np @ needs.T == 0) & needs.any(1)
+        clean_np = np.where(np.asarray(visible)[..., None] > 0, keypoints, 0)
+        out = (matrix @ clean_np) * present_np[..., None]
+        return (out.astype(keypoints.dtype),
+                present_np.astype(visible.dtype))
 
 
 def check_same_joints(expected: Sequence[str], received: Sequence[str],

@@ -40,12 +40,11 @@ labelled = dict(
     type='CombinedDataset', metainfo=metainfo,
     datasets=[dict(lsp, part='labelled', pipeline=load),
               dict(lspet, part='labelled', pipeline=load)])
+drop = load + [dict(type='DropLabels')]
 unlabelled = dict(
     type='CombinedDataset', metainfo=metainfo,
-    datasets=[
-        dict(lsp, part='unlabelled', pipeline=load + [dict(type='DropLabels')]),
-        dict(lspet, part='unlabelled',
-             pipeline=load + [dict(type='DropLabels')])])
+    datasets=[dict(lsp, part='unlabelled', pipeline=drop),
+              dict(lspet, part='unlabelled', pipeline=drop)])
 
 loader = dict(batch_size=128, num_workers=4, persistent_workers=True,
               drop_last=True,

@@ -17,6 +17,10 @@ from .world import SPLIT_SIZE, SPLIT_START, SyntheticWorld
 _COUNTS = {'mpii_16': 16, 'h36m_17': 17, 'mpi_inf_3dhp_28': 28}
 
 
+#: What was rendered in this process, by what it shows.
+_CACHES: dict[str, _SharedArrays] = {}
+
+
 class _SharedArrays:
     """Named arrays in anonymous memory that forked processes share.
 
@@ -72,9 +76,10 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
             Defaults to ``'mpii_16'``.
         with_silhouette (bool): Give ``silhouette_img`` (H, W) uint8, 0 or
             255. Defaults to False.
-        cache (bool): Keep what was rendered: ``image_size ** 2 * 3`` bytes
-            an image (4 with silhouettes), 246 MB for 5,000 of 128 pixels,
-            shared by forked data loader workers. Defaults to True.
+        cache (bool): Keep what was rendered: ``image_size ** 2 * 4`` bytes
+            an image, 328 MB for 5,000 of 128 pixels, shared by data sets of
+            the same images in this process and by forked data loader
+            workers, until the process ends. Defaults to True.
         world (dict, optional): Further arguments of
             :class:`SyntheticWorld`. Defaults to None.
         metainfo (dict, optional): Replaces the joint set's metainfo.
@@ -133,13 +138,16 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
         self._cache: _SharedArrays | None = None
         if cache:
             count = _COUNTS[joints]
-            self._cache = _SharedArrays(
-                image=((num_samples, image_size, image_size,
-                        4 if with_silhouette else 3), 'uint8'),
+            key = repr((seed, self.first, num_samples, image_size, joints,
+                        sorted((world or {}).items())))
+            self._cache = _CACHES.get(key) or _SharedArrays(
+                image=((num_samples, image_size, image_size, 3), 'uint8'),
+                silhouette=((num_samples, image_size, image_size), 'uint8'),
                 joints=((num_samples, count, 2), 'float32'),
                 visible=((num_samples, count), 'int8'),
                 bbox=((num_samples, 4), 'float32'),
                 filled=((num_samples, ), 'int8'))
+            _CACHES[key] = self._cache
         super().__init__(
             metainfo=metainfo or Skeleton.from_name(joints).metainfo(),
             indices=indices, pipeline=list(pipeline), test_mode=test_mode,
@@ -159,10 +167,7 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
         if self._cache is not None and self._cache.arrays['filled'][row]:
             return {k: a[row] for k, a in self._cache.arrays.items()}
         sample, count = self.world.sample(index), _COUNTS[self.joints]
-        image = sample['image']
-        if self.with_silhouette:
-            image = np.dstack([image, sample['silhouette']])
-        made = dict(image=image,
+        made = dict(image=sample['image'], silhouette=sample['silhouette'],
                     joints=sample[f'joints_{count}'].astype(np.float32),
                     visible=sample[f'visible_{count}'].astype(np.int8),
                     bbox=sample['bbox'].astype(np.float32))
@@ -193,12 +198,12 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
         present = (visible > 0).astype(np.float32)
         image = made['image']
         info.update(
-            img=image[..., :3].copy(), ori_shape=image.shape[:2],
+            img=image.copy(), ori_shape=image.shape[:2],
             img_shape=image.shape[:2], bbox=made['bbox'][None].copy(),
             bbox_score=np.ones(1, np.float32),
             keypoints=made['joints'][None] * present[..., None],
             keypoints_visible=present,
             keypoints_occluded=(visible == 1).astype(np.float32))
         if self.with_silhouette:
-            info['silhouette_img'] = image[..., 3].copy()
+            info['silhouette_img'] = made['silhouette'].copy()
         return info

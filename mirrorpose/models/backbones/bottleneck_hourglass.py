@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS
+from torch import Tensor, nn
 
 
 class PreActBottleneck(nn.Module):

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
-
 from mmpose.registry import MODELS
+from torch import Tensor, nn
 
 from ..pose.probability import log_likelihood
 

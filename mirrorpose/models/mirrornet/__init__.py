@@ -1,11 +1,14 @@
 """MirrorNet: image -> pose -> primitive -> pose -> image."""
 from .image_vae import ImageVAE
 from .mirrornet import MirrorNet, PoseRecognition
-from .networks import (ImageGenerator, LatentRecognizer, MaskEstimator,
-                       PoseGenerator)
+from .networks import (
+                       ImageGenerator,
+                       LatentRecognizer,
+                       MaskEstimator,
+                       PoseGenerator,
+)
 from .pose_vae import PoseVAE
-from .pretraining import (ImageAutoencoding, MaskEstimation,
-                          PoseAutoencoding)
+from .pretraining import ImageAutoencoding, MaskEstimation, PoseAutoencoding
 
 __all__ = [
     'ImageAutoencoding', 'ImageGenerator', 'ImageVAE', 'LatentRecognizer',

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
 from mmpose.utils.typing import SampleList
+from torch import Tensor
 
 
 class PoseBatch(NamedTuple):
@@ -77,6 +76,7 @@ def gather(inputs: Tensor, data_samples: SampleList,
     if all('silhouette' in d.gt_fields for d in data_samples):
         silhouette = torch.stack(
             [d.gt_fields.silhouette for d in data_samples]).to(pose)
-    image = F.adaptive_avg_pool2d(inputs, pose.shape[-2:])
+    h, w = pose.shape[-2:]
+    image = F.adaptive_avg_pool2d(inputs, (h, w))
     return PoseBatch(image, pose * present[..., None, None], present,
                      labelled, silhouette)

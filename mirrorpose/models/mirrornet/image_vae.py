@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mmengine.model import BaseModule
-from torch import Tensor
-
 from mmpose.registry import MODELS
+from torch import Tensor
 
 from ..pose import probability
 
@@ -80,8 +79,9 @@ class ImageVAE(BaseModule):
         scene = self.scene_recognizer((1 - mask) * image)
         mean, log_variance = self.decode(
             pose,
-            probability.sample(*appearance, noise(appearance[0])),
-            probability.sample(*scene, noise(scene[0])))
+            probability.sample(appearance[0], appearance[1],
+                               noise(appearance[0])),
+            probability.sample(scene[0], scene[1], noise(scene[0])))
         return ImageVAEOutput(mean, log_variance, appearance, scene)
 
 

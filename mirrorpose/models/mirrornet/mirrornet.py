@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from mmengine.logging import MessageHub
-from torch import Tensor
-
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import SampleList
+from torch import Tensor
 
 from ..pose import draw_gaussians, probability, soft_argmax
 from . import objective
@@ -212,14 +211,19 @@ class MirrorNet(PoseRecognition):
             pose = probability.sample(mean, math.log(self.pose_variance),
                                       noise(mean))
         elif self.pose_form == 'coordinates':
-            pose = draw_gaussians(soft_argmax(mean, self.temperature),
-                                  mean.shape[-2:], self.sigma)
+            pose = self._redraw(mean)
         else:
             pose = mean
         if self.generative_input == 'annotation':
             rows = batch.labelled[:, None, None, None]
             pose = torch.where(rows, batch.pose, pose)
         return pose
+
+    def _redraw(self, mean: Tensor) -> Tensor:
+        """Gaussians at the soft-argmax of maps, (N, K, h, w)."""
+        h, w = mean.shape[-2:]
+        return draw_gaussians(soft_argmax(mean, self.temperature), (h, w),
+                              self.sigma)
 
     def estimate_mask(self, image: Tensor, pose: Tensor) -> Tensor:
         """Silhouette (N, 1, h, w) in (0, 1)."""
@@ -300,8 +304,7 @@ class MirrorNet(PoseRecognition):
         """
         batch = gather(inputs, data_samples, self.joints)
         mean = self.recognize(inputs)[-1]
-        clean = draw_gaussians(soft_argmax(mean, self.temperature),
-                               mean.shape[-2:], self.sigma)
+        clean = self._redraw(mean)
         mask = self.estimate_mask(batch.image, clean)
         image_out = self.image_vae(batch.image, clean, mask)
         return dict(image=batch.image, pose=mean, annotation=batch.pose,

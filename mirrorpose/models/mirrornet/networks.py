@@ -12,10 +12,9 @@ from __future__ import annotations
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from torch import Tensor, nn
-
 from mmpose.models.backbones.resnet import BasicBlock, ResLayer
 from mmpose.registry import MODELS
+from torch import Tensor, nn
 
 from ..pose.probability import clamp_log_variance
 
@@ -35,7 +34,7 @@ def _up(inputs: int, outputs: int, norm_cfg: NormCfg,
                       conv_cfg=dict(type='deconv'))
 
 
-def check_size(size: tuple[int, int], multiple: int, what: str) -> None:
+def check_size(size: tuple[int, ...], multiple: int, what: str) -> None:
     """Raises ValueError when maps of this size cannot be halved evenly."""
     if size[0] % multiple or size[1] % multiple:
         raise ValueError(
@@ -141,7 +140,8 @@ class PoseGenerator(BaseModule):
         super().__init__(init_cfg)
         c, inputs = base_channels, latent_channels
         self.spread = nn.Identity() if vector_size is None else \
-            nn.ConvTranspose2d(latent_channels, 4 * c, tuple(vector_size))
+            nn.ConvTranspose2d(latent_channels, 4 * c,
+                               (vector_size[0], vector_size[1]))
         if vector_size is not None:
             inputs = 4 * c
         self.layers = nn.Sequential(_up(inputs, 3 * c, norm_cfg),

@@ -31,6 +31,7 @@ def recognition(pose: Tensor,
         pose (Tensor): (N, K, h, w) annotated heatmaps.
         mean (Tensor): (N, K, h, w) the recognizer's.
         variance (float): v_alpha. The paper fixes 0.01.
+        present (Tensor, optional): (N, K) annotated joints.
     """
     return probability.log_likelihood(pose, mean, math.log(variance),
                                       _over_maps(present))
@@ -49,8 +50,10 @@ def plausibility(pose: Tensor,
 
     Args:
         pose (Tensor): (N, K, h, w) heatmaps, or the mean of q(y|x).
+        out (PoseVAEOutput): Of a pass over them.
         variance (float): v_alpha when ``pose`` is a mean: the expectation
             over q(y|x) is then exact and holds no sampling noise.
+        present (Tensor, optional): (N, K) annotated joints.
     """
     if variance:
         return probability.expected_log_likelihood(
@@ -96,9 +99,13 @@ def unsupervised_bound(image: Tensor,
     """L(x), six terms (Eq. 15).
 
     Args:
+        image (Tensor): (N, 3, h, w) reduced image.
         mean (Tensor): (N, K, h, w) mean of q_alpha(y|x).
+        image_out (ImageVAEOutput): Of a pass over image and pose.
         pose (Tensor): (N, K, h, w) what stood for y: a sample (literal), or
             the mean, whose plausibility is then taken in expectation.
+        pose_out (PoseVAEOutput): Of a pass over the pose.
+        variance (float): v_alpha. Defaults to 0.01.
         sampled (bool): ``pose`` is a sample of q(y|x). Defaults to False.
     """
     return dict(
@@ -119,8 +126,12 @@ def supervised_bound(image: Tensor,
     """L+(x, y) = L(x, y) + lambda log q_alpha(y|x) (Eqs. 26, 27).
 
     Args:
+        image (Tensor): (N, 3, h, w) reduced image.
+        image_out (ImageVAEOutput): Of a pass over image and pose.
         annotation (Tensor): (N, K, h, w) annotated heatmaps.
+        pose_out (PoseVAEOutput): Of a pass over the pose.
         mean (Tensor): (N, K, h, w) the recognizer's.
+        variance (float): v_alpha. Defaults to 0.01.
         weight (float): lambda. Defaults to 1.
         present (Tensor, optional): (N, K) annotated joints.
         pose (Tensor, optional): (N, K, h, w) what stood for y in the

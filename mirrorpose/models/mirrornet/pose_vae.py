@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
+from mmpose.registry import MODELS
 from torch import Tensor
 
 from mirrorpose.structures import Skeleton
-from mmpose.registry import MODELS
 
 from ..pose import cells_from_normalised, draw_gaussians, probability
 from ..pose.prior import check_keypoints
@@ -65,7 +65,7 @@ class PoseVAE(BaseModule):
         self.recognizer = MODELS.build(recognizer)
         self.generator = MODELS.build(generator)
         self.variance = variance
-        self.map_size, self.sigma = tuple(map_size), sigma
+        self.map_size, self.sigma = (map_size[0], map_size[1]), sigma
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor | float]:
         """p(y|z): mean (N, K, h, w) and log-variance."""
@@ -85,7 +85,8 @@ class PoseVAE(BaseModule):
         primitive = self.recognizer(pose)
         noise = noise or _torch_noise
         mean, log_variance = self.decode(
-            probability.sample(*primitive, noise(primitive[0])))
+            probability.sample(primitive[0], primitive[1],
+                               noise(primitive[0])))
         return PoseVAEOutput(mean, log_variance, primitive)
 
     # -- PosePrior --------------------------------------------------------
@@ -134,7 +135,9 @@ class PoseVAE(BaseModule):
         """Samples (number, K, h, w) heatmap means from p(z) p(y|z).
 
         Args:
+            number (int): How many.
             latent_shape (tuple): (C, h/8, w/8) of the recognizer's output.
+            generator (torch.Generator, optional): Source of the noise.
         """
         parameter = next(self.parameters())
         z = torch.randn(number, *latent_shape, generator=generator)

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
-from torch import Tensor
-
 from mmpose.registry import MODELS
 from mmpose.utils.typing import SampleList
+from torch import Tensor
 
 from ..pose.probability import SampleNoise
 from . import objective
@@ -74,6 +73,11 @@ def _negative(bound: objective.Bound, batch: PoseBatch) -> dict[str, Tensor]:
     return {f'loss_{k}': -v.sum() / scale for k, v in bound.items()}
 
 
+def total(bound: objective.Bound) -> Tensor:
+    """Sum of the terms of a bound, (N,) nats."""
+    return torch.stack(list(bound.values())).sum(0)
+
+
 @MODELS.register_module()
 class PoseAutoencoding(SubnetworkTraining):
     """Trains the pose VAE on annotated poses (Eq. 34).
@@ -106,7 +110,7 @@ class PoseAutoencoding(SubnetworkTraining):
         average = batch.pose.mean(0, keepdim=True)
         left = ((batch.pose - out.mean)**2 * present).flatten(1).sum(1)
         all_ = ((batch.pose - average)**2 * present).flatten(1).sum(1)
-        return dict(terms, bound=sum(terms.values()),
+        return dict(terms, bound=total(terms),
                     explained=1 - left / all_.clamp(min=1e-6))
 
 
@@ -160,7 +164,7 @@ class ImageAutoencoding(SubnetworkTraining):
         other = self.image_vae(batch.image, batch.pose.roll(1, 0), mask,
                                noise)
         gap = terms['fidelity'] - objective.fidelity(batch.image, other)
-        return dict(terms, bound=sum(terms.values()), swap_gap=gap)
+        return dict(terms, bound=total(terms), swap_gap=gap)
 
 
 @MODELS.register_module()

@@ -109,6 +109,8 @@ def sample(mean: Tensor,
     """Reparametrised sample, mean + standard deviation * noise.
 
     Args:
+        mean (Tensor): (N, ...).
+        log_variance (Tensor | float): Same shape, or one number.
         noise (Tensor, optional): Standard normal, same shape as mean.
             Drawn when not given.
     """

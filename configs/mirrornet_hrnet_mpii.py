@@ -1,0 +1,9 @@
+# MirrorNet around HRNet-W32 on MPII, the whole curriculum:
+#   bash tools/dist_train.sh configs/mirrornet_hrnet_mpii.py 4
+_base_ = [
+    './_base_/models/mirrornet_hrnet_w32.py',
+    './_base_/datasets/mpii.py',
+    './_base_/schedules/mirrornet.py',
+]
+
+model = dict(head=dict(decoder=_base_.codec))

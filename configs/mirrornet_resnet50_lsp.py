@@ -1,0 +1,9 @@
+# MirrorNet around ResNet-50 on LSP + LSPET, the whole curriculum:
+#   bash tools/dist_train.sh configs/mirrornet_resnet50_lsp.py 4
+_base_ = [
+    './_base_/models/mirrornet_resnet50.py',
+    './_base_/datasets/lsp.py',
+    './_base_/schedules/mirrornet.py',
+]
+
+model = dict(head=dict(decoder=_base_.codec))

@@ -1,0 +1,20 @@
+# The whole curriculum on the embedded world, minutes on two CPU cores:
+#   python tools/train.py configs/mirrornet_small_synthetic.py
+_base_ = [
+    './_base_/models/mirrornet_small.py',
+    './_base_/datasets/synthetic_64.py',
+    './_base_/schedules/mirrornet.py',
+]
+
+model = dict(
+    head=dict(decoder=_base_.codec),
+    pose_vae=dict(generator=dict(vector_size=(2, 2)), map_size=(16, 16)))
+
+epochs = dict(mask_estimator=10, recognizer=30, image_vae=15, pose_vae=20,
+              baseline=30, supervised=15, supervised_long=15,
+              semi_supervised=15)
+stages = [dict(stage, epochs=epochs[stage['name']])
+          for stage in _base_.stages]
+train_cfg = dict(max_epochs=15)
+optim_wrapper = dict(type='AutocastOptimWrapper')
+channels_last = True

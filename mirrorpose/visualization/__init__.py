@@ -1,0 +1,15 @@
+"""Figures, and the offline report of a work dir."""
+from .curves import Panel, Scalars, curves_figure, read_scalars
+from .drawing import (
+    denormalise,
+    draw_skeleton,
+    enlarge,
+    heatmap_image,
+    mask_image,
+)
+from .report import build_report
+
+__all__ = [
+    'Panel', 'Scalars', 'build_report', 'curves_figure', 'denormalise',
+    'draw_skeleton', 'enlarge', 'heatmap_image', 'mask_image', 'read_scalars'
+]
