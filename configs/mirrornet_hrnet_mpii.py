@@ -2,7 +2,7 @@
 #   bash tools/dist_train.sh configs/mirrornet_hrnet_mpii.py 4
 _base_ = [
     './_base_/models/mirrornet_hrnet_w32.py',
-    './_base_/datasets/mpii.py',
+    './_base_/datasets/mpii_256.py',
     './_base_/schedules/mirrornet.py',
 ]
 

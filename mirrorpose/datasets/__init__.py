@@ -2,6 +2,7 @@
 from . import transforms
 from .coco import CocoPoseDataset
 from .codecs import OneHotHeatmap
+from .combined import CombinedPoseDataset
 from .lsp import LspDataset
 from .mpii import MpiiSplitDataset
 from .poses import PoseCollectionDataset
@@ -11,8 +12,8 @@ from .synthetic import SyntheticPoseDataset, SyntheticWorld
 from .zip_backend import ZipBackend
 
 __all__ = [
-    'CocoPoseDataset', 'LspDataset', 'MpiiSplitDataset', 'OneHotHeatmap',
-    'PoseCollectionDataset',
-    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticPoseDataset',
-    'SyntheticWorld', 'ZipBackend', 'transforms'
+    'CocoPoseDataset', 'CombinedPoseDataset', 'LspDataset', 'MpiiSplitDataset',
+    'OneHotHeatmap', 'PoseCollectionDataset', 'SemiSupervisedSampler',
+    'SilhouetteDataset', 'SyntheticPoseDataset', 'SyntheticWorld',
+    'ZipBackend', 'transforms'
 ]

@@ -8,6 +8,8 @@ from mmengine.logging import print_log
 from mmpose.datasets.datasets.body import MpiiDataset
 from mmpose.registry import DATASETS
 
+from mirrorpose.structures import Skeleton
+
 from .splits import PARTS, select_part, split_digest
 
 
@@ -28,6 +30,9 @@ class MpiiSplitDataset(MpiiDataset):
             where they come from.
         ValueError: An argument is out of range, or the part is empty.
     """
+
+    # Inline: a relative file name would depend on the working directory.
+    METAINFO: dict = Skeleton.from_name('mpii_16').metainfo()
 
     def __init__(self,
                  label_fraction: float = 1.,

@@ -232,7 +232,7 @@ def limits(values: Sequence[np.ndarray]) -> tuple[float, float, bool] | None:
         there is no finite value.
     """
     def extent(arrays: Iterable[np.ndarray]) -> tuple[float, float]:
-        seen = np.concatenate(list(arrays))
+        seen = np.concatenate([np.empty(0), *arrays])
         seen = seen[np.isfinite(seen)]
         return (float(seen.min()), float(seen.max())) if len(seen) else (
             math.nan, math.nan)
@@ -264,19 +264,18 @@ def curves_figure(panel: Panel) -> Figure:
                   linewidth=1.6,
                   marker='o' if curve.held_out or len(curve.x) < 4 else None,
                   markersize=3.5 if few else 2)
-    box = limits([c.y for c in panel.curves if len(c.y)]) if any(
-        len(c.y) for c in panel.curves) else None
-    title = panel.title
+    box = limits([c.y for c in panel.curves])
     if box is not None:
         axes.set_ylim(box[0], box[1])
         if box[2]:
             axes.annotate('the first epochs lie outside', (0.98, 0.96),
                           xycoords='axes fraction', ha='right', va='top',
                           fontsize=7.5, color='#666666')
-    axes.set_title(title, fontsize=9.5, loc='left')
+    axes.set_title(panel.title, fontsize=9.5, loc='left')
     axes.set_xlabel(panel.x_label, fontsize=8.5)
     axes.set_ylabel(panel.unit, fontsize=8.5)
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=_whole(panel)))
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.tick_params(labelsize=8)
     axes.grid(color='#e3e3e3', linewidth=0.7)
     axes.set_axisbelow(True)
@@ -285,11 +284,6 @@ def curves_figure(panel: Panel) -> Figure:
     if len(panel.curves) > 1:
         axes.legend(fontsize=8, frameon=False)
     return figure
-
-
-def _whole(panel: Panel) -> bool:
-    ends = [c.x.max() for c in panel.curves if len(c.x)]
-    return bool(ends) and max(ends) >= 3
 
 
 def figure_png(figure: Figure) -> bytes:

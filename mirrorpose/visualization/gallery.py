@@ -19,7 +19,7 @@ from ..models.mirrornet.batch import gather
 from ..models.pose import draw_gaussians, peaks, soft_argmax
 from ..structures import Skeleton
 from . import drawing
-from .work_dir import Stage
+from .work_dir import Stage, lower
 
 #: What a config or a folder that does not fit (any more) raises.
 BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError,
@@ -123,7 +123,7 @@ def load_networks(stages: Sequence[Stage]) -> tuple[Networks, list[str]]:
             notes.append(f'the networks of stage {stage.name} cannot be '
                          f'loaded: {one_line(error)}')
             continue
-        source = f'{stage.title.lower()}, epoch {stage.done}'
+        source = f'{lower(stage.title)}, epoch {stage.done}'
         for part in wanted:
             if hasattr(model, part):
                 setattr(networks, part, getattr(model, part))
@@ -212,8 +212,8 @@ def explain(networks: Networks, inputs: Tensor,
     if networks.recognizer is not None:
         out['pose'] = networks.recognizer.recognize(inputs)[-1]
         sigma = getattr(networks.pose_vae, 'sigma', 1.)
-        pose = draw_gaussians(soft_argmax(out['pose'], 0.05),
-                              pose.shape[-2:], sigma)
+        h, w = pose.shape[-2:]
+        pose = draw_gaussians(soft_argmax(out['pose'], 0.05), (h, w), sigma)
     if networks.mask_estimator is not None:
         out['mask'] = networks.mask_estimator.sharpen(
             networks.mask_estimator(batch.image, pose))
@@ -260,7 +260,7 @@ def _people(networks: Networks, batch: dict[str, list],
         tiles = [Tile('annotation', _over(seen[i], truth, present, skeleton))]
         for title, points in found.items():
             tiles.append(Tile(
-                f'{title.lower()}: {_verdict(points[i], truth, present)}',
+                f'{lower(title)}: {_verdict(points[i], truth, present)}',
                 _over(seen[i], points[i], np.ones(len(skeleton)), skeleton)))
         if 'mask' in parts:
             tiles.append(Tile('estimated mask', _big(
@@ -271,8 +271,7 @@ def _people(networks: Networks, batch: dict[str, list],
         for key, caption in (('pose', 'recognized pose maps'),
                              ('pose_after', 'after the pose VAE')):
             if key in parts:
-                tiles.append(Tile(caption, _big(
-                    drawing.heatmap_image(parts[key][i], colors))))
+                tiles.append(_maps(parts[key][i], colors, caption))
         name = sample.metainfo.get('id', sample.metainfo.get('img_id', i))
         rows.append(Row(f'Test image {name}', tiles))
     return rows
@@ -292,7 +291,15 @@ def _over(image: np.ndarray, points: np.ndarray, present: np.ndarray,
     large = drawing.enlarge(image, factor)
     return drawing.draw_skeleton(
         large, drawing.enlarge_points(points, factor), present, skeleton,
-        max(2, len(large) // 100))
+        max(2, len(large) // 80))
+
+
+def _maps(heatmaps: Tensor, colors: np.ndarray, caption: str) -> Tile:
+    """Maps as bright as fits; the caption tells the peak."""
+    peak = float(heatmaps.max())
+    picture = drawing.heatmap_image(heatmaps / min(max(peak, 0.05), 1.),
+                                    colors)
+    return Tile(f'{caption} (peak {peak:.2f})'.strip(), _big(picture))
 
 
 def _factor(image: np.ndarray) -> int:
@@ -321,8 +328,7 @@ def sampled_poses(pose_vae: Any, number: int = 8, seed: int = 0,
         skeletons.append(Tile('', _over(
             sheet, cells[i].numpy(), (value[i] > _FAINT).numpy(),
             pose_vae.skeleton)))
-        pictures.append(Tile('', _big(drawing.heatmap_image(maps[i],
-                                                            colors))))
+        pictures.append(_maps(maps[i], colors, ''))
     return [Row('Peaks of the generated maps', skeletons),
             Row('The maps', pictures)]
 
@@ -349,12 +355,12 @@ def sampled_images(networks: Networks, batch: dict[str, list],
         image, networks.preprocessor)),
         ('reconstruction', picture(appearance, scene))]
     for i in range(number):
-        columns.append((f'appearance drawn, {i + 1}',
+        columns.append((f'appearance {i + 1}',
                         picture(draw(appearance), scene)))
     for i in range(number):
-        columns.append((f'scene drawn, {i + 1}',
+        columns.append((f'scene {i + 1}',
                         picture(appearance, draw(scene))))
-    columns.append(('both drawn', picture(draw(appearance), draw(scene))))
+    columns.append(('both', picture(draw(appearance), draw(scene))))
     return [Row('', [Tile(caption, _big(pictures[i]))
                      for caption, pictures in columns])
             for i in range(len(image))]

@@ -58,10 +58,12 @@ dl.facts dt { color: #5b6670; } dl.facts dd { margin: 0;
 .curves img { width: 100%; height: auto; border: 1px solid #e4e8ec;
   border-radius: 4px; }
 .row { display: grid; gap: .5rem; margin: .3rem 0 1.2rem;
-  grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); }
 .sheet { display: grid; gap: 4px; margin: .3rem 0; min-width: 34rem; }
 figure { margin: 0; } figure img, .sheet img { width: 100%; height: auto;
   display: block; border-radius: 3px; image-rendering: pixelated; }
+.sheet figure { display: flex; flex-direction: column;
+  justify-content: flex-end; }
 figcaption { font-size: .78rem; line-height: 1.3; color: #48525b;
   padding: .15rem 0; }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
@@ -122,10 +124,9 @@ def build_report(work_dir: str | Path,
     stages, notes = read_stages(root)
     out = Path(out) if out else root / 'report.html'
     sections = [Section('What was run', run_section(stages, notes))]
-    if isinstance(results, Mapping):
-        results = results['results']
-    if results:
-        sections.append(Section('Results', tables.result_table(results)))
+    found = results['results'] if isinstance(results, Mapping) else results
+    if found:
+        sections.append(Section('Results', tables.result_table(found)))
     sections.append(Section('Scores on the test set',
                             score_section(stages, notes)))
     sections += [Section(*item) for item in (extra_sections or {}).items()]
@@ -175,13 +176,11 @@ def run_section(stages: Sequence[Stage], notes: list[str]) -> str:
                 f', split seed {cfg.split_seed}'
                 if cfg.get('split_seed') is not None else '')
         facts['Images'] = count_text(stages, notes)
-        sizes = next(((c['input_size'], c['heatmap_size'])
-                      for k in ('codec', ) if (c := cfg.get(k))
-                      and 'heatmap_size' in c), None)
-        if sizes:
-            (w, h), (mw, mh) = sizes
-            facts['Resolution'] = (f'input {w} × {h} px, heatmaps {mw} × '
-                                   f'{mh}')
+        codec = next((e for e in find(cfg.get('train_dataloader'), 'encoder')
+                      if 'heatmap_size' in e), None)
+        if codec:
+            facts['Resolution'] = 'input {} × {} px, heatmaps {} × {}'.format(
+                *codec['input_size'], *codec['heatmap_size'])
         seed = (cfg.get('randomness') or {}).get('seed')
         facts['Seed'] = 'not fixed' if seed is None else str(seed)
     seconds = [s.seconds for s in stages if s.seconds]
@@ -267,7 +266,8 @@ def score_section(stages: Sequence[Stage], notes: list[str]) -> str:
 def curve_section(stages: Sequence[Stage]) -> str:
     """Panels of every stage, after one that compares the recognizers."""
     html = ('<p>A term that is a negative log-likelihood of a density may be '
-            'below zero. Held-out curves are of the test images.</p>')
+            'below zero. Held-out curves are of the data that the stage '
+            'validates on.</p>')
     both = comparison_panel(stages)
     if both is not None:
         html += '<h3>All recognizers</h3>' + _figures([both])

@@ -129,6 +129,11 @@ class Stage:
         return 0.2
 
 
+def lower(title: str) -> str:
+    """A title within a sentence; abbreviations keep their letters."""
+    return title[:1].lower() + title[1:]
+
+
 def find(node: Any, key: str) -> Iterator[Any]:
     """Every value that stands under ``key`` anywhere in a config."""
     if isinstance(node, Mapping):
@@ -195,7 +200,7 @@ def read_stages(work_dir: str | Path) -> tuple[list[Stage], list[str]]:
         absent = [n for n in known if n not in folders]
         if absent:
             notes.append('not begun: ' + ', '.join(
-                f'{CURRICULUM[n][0].lower()} ({n})' for n in absent))
+                f'{lower(CURRICULUM[n][0])} ({n})' for n in absent))
     for stage in stages:
         if not stage.finished:
             notes.append(

@@ -169,9 +169,7 @@ def mirrornet_cfg(norm=BN, decoder: bool = False, **kwargs) -> dict:
 
 def build(cfg: dict, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    model = MODELS.build(copy.deepcopy(cfg))
-    model.init_weights()
-    return model
+    return MODELS.build(copy.deepcopy(cfg))
 
 
 def total(losses: dict) -> torch.Tensor:

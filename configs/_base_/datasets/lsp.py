@@ -34,15 +34,14 @@ lsp = dict(type='LspDataset', data_root=data_root, ann_file='lsp/lsp.npz',
 lspet = dict(lsp, ann_file='lspet/lspet.npz')
 test_set = dict(type='LspDataset', data_root=data_root,
                 ann_file='lsp/lsp.npz', subset='test', test_mode=True)
-metainfo = dict(from_file='configs/_base_/datasets/mpii.py')  # mmpose's
 
 labelled = dict(
-    type='CombinedDataset', metainfo=metainfo,
+    type='CombinedPoseDataset',
     datasets=[dict(lsp, part='labelled', pipeline=load),
               dict(lspet, part='labelled', pipeline=load)])
 drop = load + [dict(type='DropLabels')]
 unlabelled = dict(
-    type='CombinedDataset', metainfo=metainfo,
+    type='CombinedPoseDataset',
     datasets=[dict(lsp, part='unlabelled', pipeline=drop),
               dict(lspet, part='unlabelled', pipeline=drop)])
 
@@ -54,7 +53,7 @@ train_dataloader = dict(
     # 96 annotated and 32 un-annotated images (Section 5.2).
     sampler=dict(type='SemiSupervisedSampler', batch_size=128,
                  source_ratio=(96, 32)),
-    dataset=dict(type='CombinedDataset', metainfo=metainfo,
+    dataset=dict(type='CombinedPoseDataset',
                  datasets=[labelled, unlabelled], pipeline=augment + pack))
 val_dataloader = dict(
     batch_size=64, num_workers=4, persistent_workers=True, drop_last=False,
@@ -83,7 +82,7 @@ stage_data = dict(
         train_dataloader=dict(
             loader,
             dataset=dict(
-                type='CombinedDataset', metainfo=metainfo,
+                type='CombinedPoseDataset',
                 datasets=[dict(lsp, part='labelled', pipeline=blank),
                           dict(lspet, part='labelled', pipeline=blank)],
                 pipeline=augment + pack)),
@@ -96,6 +95,6 @@ stage_data = dict(
         train_dataloader=dict(
             loader,
             dataset=dict(
-                type='CombinedDataset', metainfo=metainfo,
+                type='CombinedPoseDataset',
                 datasets=[dict(lsp, **masked), dict(lspet, **masked)],
                 pipeline=augment + split + pack))))

@@ -6,7 +6,6 @@ codec = dict(type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16),
 meta_keys = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',
              'input_size', 'input_center', 'input_scale', 'flip',
              'flip_direction', 'flip_indices', 'dataset_name', 'is_labeled')
-metainfo = dict(from_file='configs/_base_/datasets/mpii.py')  # mmpose's
 
 box = [dict(type='GetBBoxCenterScale', padding=1.25)]
 affine = [dict(type='TopdownAffine', input_size=codec['input_size']),
@@ -35,7 +34,7 @@ train_dataloader = dict(
     sampler=dict(type='SemiSupervisedSampler', batch_size=32,
                  source_ratio=(24, 8)),
     dataset=dict(
-        type='CombinedDataset', metainfo=metainfo,
+        type='CombinedPoseDataset',
         datasets=[dict(labelled, pipeline=[]),
                   dict(world, part='unlabelled',
                        pipeline=[dict(type='DropLabels')])],

@@ -28,7 +28,8 @@ def test_every_parameter_serves_the_last_stack():
 
 
 def test_later_stacks_read_earlier_ones():
-    net = build(num_stacks=2).eval()
+    net = build(num_stacks=2)
+    net.eval()
     x = torch.randn(1, 3, 32, 32)
     before = net(x)
     net.stacks[0][2].weight.data.mul_(2)
@@ -44,7 +45,9 @@ def test_sizes_that_cannot_be_halved():
 
 
 def test_halves_as_often_as_asked():
-    assert build(depth=1).eval()(torch.randn(1, 3, 8, 8))[0].shape[-1] == 2
+    net = build(depth=1)
+    net.eval()
+    assert net(torch.randn(1, 3, 8, 8))[0].shape[-1] == 2
 
 
 def test_with_mmposes_multi_stage_head():
