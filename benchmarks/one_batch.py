@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import MODELS, RUNNERS
@@ -64,6 +65,7 @@ def main() -> None:
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     init_default_scope('mmpose')
+    MMLogger.get_instance('one_batch', log_level='ERROR')
     table = []
     with TemporaryDirectory() as work_dir:
         cfg.work_dir = work_dir

@@ -61,7 +61,7 @@ def quickstart_config(minutes: float, work_dir: Path, seed: int) -> Config:
             hook['last'] = last
     cfg.train_cfg.val_interval = 5
     cfg.randomness.seed = seed
-    cfg.log_level = 'WARNING'
+    cfg.log_level = 'ERROR'  # our own lines tell the progress
     cfg.work_dir = str(work_dir)
     return cfg
 

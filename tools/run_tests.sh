@@ -4,6 +4,7 @@
 #   bash tools/run_tests.sh [PYTEST ARGUMENTS]
 #
 # Environment variables: VENV (default .venv) is where the set is installed;
+# TEST_WORKERS (default 2) is how many processes run the tests;
 # MIRRORPOSE_DATA is the data root, without which tests on real data are
 # skipped, with a reason.
 set -euo pipefail
@@ -11,7 +12,10 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
 venv="${VENV:-.venv}"
 bash tools/install.sh "$venv" </dev/null
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
+# One thread a process: threads that share cores wait for each other.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+workers="${TEST_WORKERS:-2}"
 # no display, no progress bars that redraw themselves in a log
 export MPLBACKEND="${MPLBACKEND:-Agg}"
-exec "$venv/bin/python" -m pytest "$@" </dev/null
+# A file stays in one process, so what its tests share is made once.
+exec "$venv/bin/python" -m pytest -n "$workers" --dist loadfile "$@" </dev/null

@@ -92,7 +92,7 @@ def stop_workers(runner: PoseRunner) -> None:
     a wait of five seconds.
     """
     for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
-        loader = getattr(loop, 'dataloader', None)
+        loader: Any = getattr(loop, 'dataloader', None)
         if getattr(loader, '_iterator', None) is not None:
             loader._iterator = None
 

@@ -255,7 +255,9 @@ def curves_figure(panel: Panel) -> Figure:
     The axis is fitted to what comes after the first tenth of a curve where
     the start would flatten the rest; the figure says so.
     """
-    figure = Figure(figsize=(4.6, 3.0), dpi=150, layout='constrained')
+    figure = Figure(figsize=(4.6, 3.0), dpi=150)
+    # A fixed frame: a fitted one draws twice.
+    figure.subplots_adjust(left=0.17, right=0.97, top=0.9, bottom=0.16)
     axes = figure.add_subplot()
     for i, curve in enumerate(panel.curves):
         few = len(curve.x) < 40

@@ -432,4 +432,4 @@ def _sheet(rows: Sequence[gallery.Row]) -> str:
             cells += (f'<figure>{caption}<img alt="{escape(tile.caption)}" '
                       f'src="{data_uri(png(tile.image))}"></figure>')
     return (f'<div class="wide"><div class="sheet" style="grid-template-'
-            f'columns:repeat({width},1fr)">{cells}</div></div>')
+            f'columns:repeat({width},minmax(0,150px))">{cells}</div></div>')

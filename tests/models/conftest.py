@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
@@ -71,7 +72,8 @@ def make_sample(name: str, heatmaps: torch.Tensor, weights: torch.Tensor,
     """One sample as PackPoseInputs gives it."""
     sample = PoseDataSample(metainfo=dict(
         id=name, img_id=0, img_path=f'{name}.jpg', input_size=(size, size),
-        input_center=[size / 2, size / 2], input_scale=[size, size],
+        input_center=np.array([size / 2, size / 2]),
+        input_scale=np.array([size, size]),
         img_shape=(size, size), flip_indices=MPII.flip_indices,
         is_labeled=labelled))
     k = heatmaps.shape[0]

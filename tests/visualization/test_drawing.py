@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmpose.models import PoseDataPreprocessor
+from mmpose.structures import PoseDataSample
 
 from mirrorpose.models.pose import draw_gaussians
 from mirrorpose.structures import Skeleton
@@ -127,7 +128,8 @@ def test_denormalise_undoes_the_preprocessor(to_rgb):
     preprocessor = PoseDataPreprocessor(
         mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4],
         bgr_to_rgb=to_rgb)
-    inputs = preprocessor({'inputs': list(bgr)})['inputs']
+    inputs = preprocessor({'inputs': list(bgr), 'data_samples': [
+        PoseDataSample(), PoseDataSample()]})['inputs']
     out = drawing.denormalise(inputs, preprocessor)
     np.testing.assert_array_equal(
         out, bgr.flip(1).permute(0, 2, 3, 1).numpy())

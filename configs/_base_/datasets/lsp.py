@@ -23,8 +23,8 @@ augment = [
 still = [
     dict(type='GetBBoxCenterScale', padding=1.25),
     dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
 ]
+target = [dict(type='GenerateTarget', encoder=codec)]
 split = [dict(type='SplitSilhouette', heatmap_size=codec['heatmap_size'])]
 pack = [dict(type='PackPoseInputs', meta_keys=meta_keys)]
 load = [dict(type='LoadImage')]
@@ -63,7 +63,10 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='LspPCK', norm=['bbox', 'torso'])
 test_evaluator = val_evaluator
 
-bound = dict(val_dataloader=val_dataloader,
+still_target = still + target + pack
+bound = dict(val_dataloader=dict(
+                 val_dataloader,
+                 dataset=dict(test_set, pipeline=load + still_target)),
              val_evaluator=dict(type='MeanBound'))
 blank = [dict(type='LoadBlankImage')]
 masked = dict(with_silhouette=True, part='labelled',
@@ -88,7 +91,7 @@ stage_data = dict(
                 pipeline=augment + pack)),
         val_dataloader=dict(
             val_dataloader,
-            dataset=dict(test_set, pipeline=blank + still + pack)),
+            dataset=dict(test_set, pipeline=blank + still_target)),
         val_evaluator=dict(type='MeanBound')),
     # Silhouettes of annotated people only: they were chosen with the joints.
     silhouettes=dict(

@@ -30,13 +30,16 @@ stage_data = dict(
     labelled=dict(train_dataloader=dict(dataset=labelled),
                   val_dataloader=val_dataloader,
                   val_evaluator=val_evaluator),
-    labelled_bound=dict(train_dataloader=dict(dataset=labelled),
-                        val_dataloader=val_dataloader),
+    labelled_bound=dict(
+        train_dataloader=dict(dataset=labelled),
+        val_dataloader=dict(dataset=dict(
+            test_set, pipeline=_base_.load + _base_.still_target))),
     poses=dict(
         train_dataloader=dict(dataset=dict(
             _delete_=True, **dict(mpii, part='labelled',
                                   pipeline=blank + augmented))),
-        val_dataloader=dict(dataset=dict(test_set, pipeline=blank + still))),
+        val_dataloader=dict(dataset=dict(
+            test_set, pipeline=blank + _base_.still_target))),
     # UP-S1h without the images that it shares with LSP and MPII (Section
     # 5.1); prepare it with tools/dataset_converters/silhouettes.py.
     silhouettes=dict(train_dataloader=dict(dataset=dict(

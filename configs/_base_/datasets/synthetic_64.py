@@ -42,7 +42,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(test_set, pipeline=box + affine + pack))
+    dataset=dict(test_set, pipeline=box + affine[:1] + pack))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='LspPCK', norm=['bbox', 'torso'])
 test_evaluator = val_evaluator

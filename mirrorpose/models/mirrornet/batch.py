@@ -39,6 +39,12 @@ def sample_keys(data_samples: SampleList) -> list[int]:
     return [zlib.crc32(sample_id(d).encode()) for d in data_samples]
 
 
+def reduce_image(inputs: Tensor, maps: Tensor) -> Tensor:
+    """The image x' at the size of maps (N, K, h, w), area-averaged."""
+    h, w = maps.shape[-2:]
+    return F.adaptive_avg_pool2d(inputs, (h, w))
+
+
 def gather(inputs: Tensor, data_samples: SampleList,
            joints: int | None = None) -> PoseBatch:
     """Stacks the targets of a batch and reduces its images.
@@ -76,7 +82,5 @@ def gather(inputs: Tensor, data_samples: SampleList,
     if all('silhouette' in d.gt_fields for d in data_samples):
         silhouette = torch.stack(
             [d.gt_fields.silhouette for d in data_samples]).to(pose)
-    h, w = pose.shape[-2:]
-    image = F.adaptive_avg_pool2d(inputs, (h, w))
-    return PoseBatch(image, pose * present[..., None, None], present,
+    return PoseBatch(reduce_image(inputs, pose), pose * present[..., None, None], present,
                      labelled, silhouette)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..pose import draw_gaussians, probability, soft_argmax
 from . import objective
-from .batch import PoseBatch, gather, sample_id, sample_keys
+from .batch import PoseBatch, gather, reduce_image, sample_id, sample_keys
 from .image_vae import ImageVAEOutput, Noise, _torch_noise
 from .pose_vae import PoseVAEOutput
 
@@ -294,21 +294,25 @@ class MirrorNet(PoseRecognition):
 
     @torch.no_grad()
     def explain(self, inputs: Tensor,
-                data_samples: SampleList) -> dict[str, Any]:
+                data_samples: SampleList | None = None) -> dict[str, Tensor]:
         """Everything that a picture of one pass shows.
 
+        Args:
+            inputs (Tensor): (N, 3, H, W) normalised images.
+            data_samples (list[PoseDataSample], optional): Not needed; mmpose
+                passes them along.
+
         Returns:
-            dict: ``image``, ``pose`` (recognized), ``annotation``, ``mask``,
-            ``reconstruction`` and ``pose_after`` (through the pose VAE), as
-            tensors at the resolution of the heatmaps.
+            dict: ``image`` (N, 3, h, w), ``pose`` (recognized) and
+            ``pose_after`` (through the pose VAE) (N, K, h, w), ``mask``
+            (N, 1, h, w), ``reconstruction`` (N, 3, h, w).
         """
-        batch = gather(inputs, data_samples, self.joints)
         mean = self.recognize(inputs)[-1]
+        image = reduce_image(inputs, mean)
         clean = self._redraw(mean)
-        mask = self.estimate_mask(batch.image, clean)
-        image_out = self.image_vae(batch.image, clean, mask)
-        return dict(image=batch.image, pose=mean, annotation=batch.pose,
-                    mask=mask, reconstruction=image_out.mean,
+        mask = self.estimate_mask(image, clean)
+        return dict(image=image, pose=mean, mask=mask,
+                    reconstruction=self.image_vae(image, clean, mask).mean,
                     pose_after=self.pose_vae(clean).mean)
 
 
