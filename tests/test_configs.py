@@ -88,7 +88,7 @@ def test_label_fraction_reaches_every_data_set():
             for value in node:
                 walk(value)
 
-    walk({k: v for k, v in resolve(cfg)._cfg_dict.items()})
+    walk(dict(resolve(cfg)._cfg_dict))
     assert len(found) > 5 and set(found) == {0.6}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +164,9 @@ def _load_mmengine(path: Path, map_location: Location) -> dict:
                          f'loaded: {error}') from error
 
 
-def check_fits(model: torch.nn.Module, checkpoint: dict,
-               filename: str) -> None:
+def check_fits(model: torch.nn.Module, checkpoint: dict, filename: str,
+               revise_keys: Sequence[tuple[str, str]] = (
+                   (r'^module\.', ''), )) -> None:
     """Refuses a checkpoint that has nothing in common with the model.
 
     mmengine loads with ``strict=False`` and only warns, so a foreign file
@@ -175,8 +176,11 @@ def check_fits(model: torch.nn.Module, checkpoint: dict,
         ValueError: No parameter matches by name and shape.
     """
     mine = {k: v.shape for k, v in model.state_dict().items()}
-    theirs = {re.sub(r'^module\.', '', k): v.shape
-              for k, v in checkpoint['state_dict'].items()}
+    theirs = {}
+    for key, value in checkpoint['state_dict'].items():
+        for pattern, replacement in revise_keys:
+            key = re.sub(pattern, replacement, key)
+        theirs[key] = value.shape
     if any(mine.get(k) == shape for k, shape in theirs.items()):
         wrong = [f'{k}: {tuple(s)} in the file, {tuple(mine[k])} in the model'
                  for k, s in theirs.items() if k in mine and mine[k] != s]

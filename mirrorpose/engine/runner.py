@@ -80,6 +80,8 @@ class PoseRunner(Runner):
         convolutions then pass on.
         """
         runner = super().from_cfg(resolve(cfg))
+        # For noise that is a function of the seed.
+        runner.message_hub.update_info('seed', int(runner.seed))
         if cfg.get('channels_last'):
             runner.model.to(memory_format=torch.channels_last)
         return runner
@@ -103,7 +105,7 @@ class PoseRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) \
             else self.model
-        checkpoints.check_fits(model, checkpoint, str(filename))
+        checkpoints.check_fits(model, checkpoint, str(filename), revise)
         checkpoint = _load_checkpoint_to_model(model, checkpoint, strict,
                                                revise_keys=revise)
         self._has_loaded = True

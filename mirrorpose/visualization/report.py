@@ -318,7 +318,9 @@ def heatmap_cells(stages: Sequence[Stage]) -> int | None:
             continue
         sizes = list(find(stage.config.get('train_dataloader') or {},
                           'heatmap_size'))
-        joints = (stage.config.model.get('head') or {}).get('out_channels')
+        model = stage.config.model
+        joints = (model.get('head') or {}).get('out_channels') or next(
+            find(model.get('pose_vae'), 'in_channels'), None)
         if sizes and joints:
             return int(joints * sizes[0][0] * sizes[0][1])
     return None

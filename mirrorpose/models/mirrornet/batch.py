@@ -82,5 +82,7 @@ def gather(inputs: Tensor, data_samples: SampleList,
     if all('silhouette' in d.gt_fields for d in data_samples):
         silhouette = torch.stack(
             [d.gt_fields.silhouette for d in data_samples]).to(pose)
-    return PoseBatch(reduce_image(inputs, pose), pose * present[..., None, None], present,
-                     labelled, silhouette)
+    # A mask, not a product: what stands at absent joints may be NaN.
+    pose = pose.masked_fill(~present[..., None, None], 0.)
+    return PoseBatch(reduce_image(inputs, pose), pose, present, labelled,
+                     silhouette)

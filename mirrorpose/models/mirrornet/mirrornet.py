@@ -289,8 +289,10 @@ class MirrorNet(PoseRecognition):
     def _noise(self, data_samples: SampleList) -> Noise:
         if not self.noise_per_sample:
             return _torch_noise
-        step = MessageHub.get_current_instance().get_info('iter', 0)
-        return probability.SampleNoise(sample_keys(data_samples), step)
+        hub = MessageHub.get_current_instance()
+        return probability.SampleNoise(sample_keys(data_samples),
+                                       hub.get_info('iter', 0),
+                                       hub.get_info('seed', 0))
 
     @torch.no_grad()
     def explain(self, inputs: Tensor,
