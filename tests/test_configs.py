@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS, RUNNERS
 
 ROOT = Path(__file__).resolve().parents[1]
-ENTRIES = sorted(ROOT.glob('configs/*.py'))
+ENTRIES = sorted(ROOT.glob('configs/mirrornet_*.py'))
 STAGES = ['mask_estimator', 'recognizer', 'image_vae', 'pose_vae',
           'baseline', 'supervised', 'supervised_long', 'semi_supervised']
 

@@ -1,8 +1,9 @@
 """People's own data in COCO's format, converted by joint name."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -52,34 +53,14 @@ class CocoPoseDataset(LabelSplitDataset):
                  joints: str | Sequence[str] | Mapping[str, str] |
                  None = None,
                  with_silhouette: bool = False,
-                 label_fraction: float = 1.0,
-                 part: str = 'all',
-                 split_seed: int = 0,
-                 metainfo: dict | None = None,
-                 filter_cfg: dict | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+                 **kwargs: Any) -> None:
         self.image_dir = image_dir
         self.joints = joints
         self.with_silhouette = with_silhouette
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            label_fraction=label_fraction,
-            part=part,
-            split_seed=split_seed,
-            metainfo=metainfo,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch)
+            **kwargs)
 
     def load_people(self) -> list[dict]:
         """Reads the JSON."""

@@ -221,15 +221,7 @@ class LspDataset(LabelSplitDataset):
                  min_mask_quality: bool = True,
                  label_fraction: float = 1.0,
                  part: str = 'all',
-                 split_seed: int = 0,
-                 metainfo: dict | None = None,
-                 filter_cfg: dict | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+                 **kwargs: Any) -> None:
         if subset not in ('train', 'test', 'all'):
             raise ValueError("subset must be 'train', 'test' or 'all', got "
                              f'{subset!r}')
@@ -264,15 +256,7 @@ class LspDataset(LabelSplitDataset):
             data_root=data_root,
             label_fraction=label_fraction,
             part=part,
-            split_seed=split_seed,
-            metainfo=metainfo,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch)
+            **kwargs)
 
     def _missing(self, path: Path, what: str) -> FileNotFoundError:
         """Tells what is missing and which command prepares it."""

@@ -7,8 +7,9 @@ pass through the same pipelines with ``LoadBlankImage`` in the place of
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmpose.registry import DATASETS
@@ -109,17 +110,7 @@ class PoseCollectionDataset(LabelSplitDataset):
                  seed: int = 0,
                  pitch_range: tuple[float, float] = (-10., 30.),
                  distance_range: tuple[float, float] = (3., 8.),
-                 label_fraction: float = 1.0,
-                 part: str = 'all',
-                 split_seed: int = 0,
-                 metainfo: dict | None = None,
-                 filter_cfg: dict | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+                 **kwargs: Any) -> None:
         if stride < 1 or views < 1:
             raise ValueError('stride and views must be at least 1, got '
                              f'{stride} and {views}')
@@ -133,17 +124,7 @@ class PoseCollectionDataset(LabelSplitDataset):
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            label_fraction=label_fraction,
-            part=part,
-            split_seed=split_seed,
-            metainfo=metainfo,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch)
+            **kwargs)
 
     def load_people(self) -> list[dict]:
         """Reads or projects the poses."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,17 +232,7 @@ class SilhouetteDataset(LabelSplitDataset):
                  exclude: Sequence[str] = UP_S1H_SHARED,
                  ann_file: str = '',
                  joints: str | Sequence[str] | Mapping[str, str] = 'mpii_16',
-                 label_fraction: float = 1.0,
-                 part: str = 'all',
-                 split_seed: int = 0,
-                 metainfo: dict | None = None,
-                 filter_cfg: dict | None = None,
-                 indices: int | Sequence[int] | None = None,
-                 serialize_data: bool = True,
-                 pipeline: Sequence[dict | Callable] = (),
-                 test_mode: bool = False,
-                 lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+                 **kwargs: Any) -> None:
         if layout not in ('folder', 'up_s1h'):
             raise ValueError("layout must be 'folder' or 'up_s1h', got "
                              f'{layout!r}')
@@ -256,17 +246,7 @@ class SilhouetteDataset(LabelSplitDataset):
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            label_fraction=label_fraction,
-            part=part,
-            split_seed=split_seed,
-            metainfo=metainfo,
-            filter_cfg=filter_cfg,
-            indices=indices,
-            serialize_data=serialize_data,
-            pipeline=pipeline,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-            max_refetch=max_refetch)
+            **kwargs)
 
     def load_people(self) -> list[dict]:
         """Pairs the files, and reads boxes and joints."""

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DefaultScope
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 from torch import Tensor, nn
 
 from ..engine import checkpoint as checkpoints
 from ..evaluation import LspPCK
-from ..models.mirrornet.batch import gather
+from ..models.mirrornet.batch import reduce_image
 from ..models.pose import draw_gaussians, peaks, soft_argmax
 from ..structures import Skeleton
 from . import drawing
-from .work_dir import Stage, lower
+from .work_dir import Stage, find, lower
 
 #: What a config or a folder that does not fit (any more) raises.
 BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError,
@@ -53,6 +53,8 @@ class Networks:
         recognizers (dict[str, nn.Module]): Title to recognizer, best last.
         image_vae, pose_vae, mask_estimator (nn.Module | None): Sub-networks.
         preprocessor (nn.Module | None): The images' preprocessor.
+        codec (BaseKeypointCodec | None): Draws the maps that they learnt
+            from.
         sources (dict[str, str]): Network to ``stage, epoch N``.
     """
 
@@ -62,6 +64,7 @@ class Networks:
     pose_vae: Any = None
     mask_estimator: Any = None
     preprocessor: Any = None
+    codec: Any = None
     sources: dict[str, str] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -135,8 +138,18 @@ def load_networks(stages: Sequence[Stage]) -> tuple[Networks, list[str]]:
             networks.joint = model
         if networks.preprocessor is None:
             networks.preprocessor = model.data_preprocessor
+        if networks.codec is None:
+            networks.codec = _codec(stage)
     networks.recognizers = dict(reversed(recognizers.items()))
     return networks, notes
+
+
+def _codec(stage: Stage) -> Any:
+    loader = (stage.config or {}).get('train_dataloader')
+    for encoder in find(loader, 'encoder'):
+        if 'heatmap_size' in encoder:
+            return KEYPOINT_CODECS.build(encoder)
+    return None
 
 
 def one_line(error: BaseException) -> str:
@@ -195,6 +208,27 @@ def input_points(sample: Any) -> tuple[np.ndarray, np.ndarray]:
             visible[0] > 0)
 
 
+def annotated_maps(networks: Networks, samples: Sequence[Any]) -> Tensor:
+    """Heatmaps (N, K, h, w) of annotated poses, zero for absent joints.
+
+    Test pipelines make no targets, so they are drawn here by the codec.
+
+    Raises:
+        ValueError: No stage's training pipeline has a heatmap codec.
+    """
+    if networks.codec is None:
+        raise ValueError('no training pipeline has GenerateTarget with a '
+                         'heatmap codec, so annotated poses cannot be drawn')
+    maps = []
+    for sample in samples:
+        points, present = input_points(sample)
+        made = networks.codec.encode(
+            np.where(present[:, None], points, 0)[None].astype(np.float32),
+            present[None].astype(np.float32))['heatmaps']
+        maps.append(torch.from_numpy(made * present[:, None, None]).float())
+    return torch.stack(maps)
+
+
 # -- test images ----------------------------------------------------------
 @torch.no_grad()
 def explain(networks: Networks, inputs: Tensor,
@@ -206,20 +240,21 @@ def explain(networks: Networks, inputs: Tensor,
     """
     if networks.joint is not None:
         return networks.joint.explain(inputs, samples)
-    batch = gather(inputs, samples)
-    out = dict(image=batch.image, annotation=batch.pose)
-    pose = batch.pose
+    out: dict[str, Tensor] = {}
     if networks.recognizer is not None:
         out['pose'] = networks.recognizer.recognize(inputs)[-1]
         sigma = getattr(networks.pose_vae, 'sigma', 1.)
-        h, w = pose.shape[-2:]
+        h, w = out['pose'].shape[-2:]
         pose = draw_gaussians(soft_argmax(out['pose'], 0.05), (h, w), sigma)
+    else:
+        pose = annotated_maps(networks, samples)
+    image = out['image'] = reduce_image(inputs, pose)
     if networks.mask_estimator is not None:
         out['mask'] = networks.mask_estimator.sharpen(
-            networks.mask_estimator(batch.image, pose))
+            networks.mask_estimator(image, pose))
     if networks.image_vae is not None and 'mask' in out:
         out['reconstruction'] = networks.image_vae(
-            batch.image, pose, out['mask']).mean
+            image, pose, out['mask']).mean
     if networks.pose_vae is not None:
         out['pose_after'] = networks.pose_vae(pose).mean
     return out
@@ -388,10 +423,10 @@ def _latents(networks: Networks, batch: dict[str, list]) -> tuple[
         Tensor, Tensor, Tensor, Tensor]:
     """Reduced image, annotated pose, means of appearance and of scene."""
     data = networks.preprocessor(batch, training=False)
-    held = gather(data['inputs'], data['data_samples'])
+    pose = annotated_maps(networks, data['data_samples'])
+    image = reduce_image(data['inputs'], pose)
     mask = networks.mask_estimator.sharpen(
-        networks.mask_estimator(held.image, held.pose))
+        networks.mask_estimator(image, pose))
     vae = networks.image_vae
-    return (held.image, held.pose,
-            vae.appearance_recognizer(mask * held.image)[0],
-            vae.scene_recognizer((1 - mask) * held.image)[0])
+    return (image, pose, vae.appearance_recognizer(mask * image)[0],
+            vae.scene_recognizer((1 - mask) * image)[0])
