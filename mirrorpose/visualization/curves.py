@@ -285,7 +285,8 @@ def curves_figure(panel: Panel) -> Figure:
     axes.set_xlabel(panel.x_label, fontsize=8.5)
     axes.set_ylabel(panel.unit, fontsize=8.5)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True,
+                                               steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=8)
     axes.grid(color='#e3e3e3', linewidth=0.7)
     axes.set_axisbelow(True)

@@ -330,9 +330,9 @@ def _over(image: np.ndarray, points: np.ndarray, present: np.ndarray,
 
 
 def _maps(heatmaps: Tensor, colors: np.ndarray, caption: str) -> Tile:
-    """Maps as bright as fits; the caption tells the peak."""
+    """Maps as bright as fits, faint ones dark; the caption tells."""
     peak = float(heatmaps.max())
-    picture = drawing.heatmap_image(heatmaps / min(max(peak, 0.05), 1.),
+    picture = drawing.heatmap_image(heatmaps / min(max(peak, _FAINT), 1.),
                                     colors)
     return Tile(f'{caption} (peak {peak:.2f})'.strip(), _big(picture))
 

@@ -1,0 +1,139 @@
+"""Scores of the last epochs, finite losses, averaged weights, boards."""
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mirrorpose.engine import AverageScores, StopOnNonFinite
+
+
+class TestAverageScores:
+
+    def test_arithmetic(self):
+        scores = {e: dict(a=float(e), b=2. * e) for e in (2, 4, 6, 8, 9, 10)}
+        mean = AverageScores.average(scores, 10, 3)
+        assert mean == dict(a=9., b=18.)
+        assert AverageScores.average(scores, 10, 5) == dict(
+            a=pytest.approx(33 / 4), b=pytest.approx(66 / 4))
+        assert AverageScores.average({}, 10, 3) == {}
+
+    def test_only_scores_that_all_epochs_have(self):
+        scores = {1: dict(a=1., b=1.), 2: dict(a=2.)}
+        assert AverageScores.average(scores, 2, 2) == dict(a=1.5)
+
+    def run(self, folder, values, last=2):
+        hook = AverageScores(last=last)
+        for epoch, value in values:
+            hook.after_val_epoch(
+                SimpleNamespace(work_dir=str(folder), epoch=epoch),
+                dict(pck=value))
+        return json.loads((folder / 'scores.json').read_text())
+
+    def test_file(self, tmp_path):
+        got = self.run(tmp_path, [(1, 10.), (2, 20.), (3, 40.)])
+        assert got == dict(mean=dict(pck=30.), averaged_epochs=[2, 3],
+                           epochs={'1': dict(pck=10.), '2': dict(pck=20.),
+                                   '3': dict(pck=40.)})
+
+    def test_resumed_run_goes_on(self, tmp_path):
+        self.run(tmp_path, [(1, 10.), (2, 20.)])
+        got = self.run(tmp_path, [(3, 40.)])
+        assert got['mean'] == dict(pck=30.)
+        assert set(got['epochs']) == {'1', '2', '3'}
+
+    def test_repeated_epochs_replace_what_was_lost(self, tmp_path):
+        self.run(tmp_path, [(1, 10.), (2, 20.), (3, 99.)])
+        got = self.run(tmp_path, [(2, 30.)])
+        assert got['epochs'] == {'1': dict(pck=10.), '2': dict(pck=30.)}
+        assert got['mean'] == dict(pck=20.)
+
+    def test_last(self):
+        with pytest.raises(ValueError, match='positive, got 0'):
+            AverageScores(last=0)
+
+    def test_in_a_stage(self, toy, tmp_path):
+        toy.runner(tmp_path).train()
+        got = json.loads((tmp_path / 'scores.json').read_text())
+        assert set(got['epochs']) == {'1', '2', '3'}
+        assert got['averaged_epochs'] == [2, 3]
+        for name, value in got['mean'].items():
+            assert value == pytest.approx(
+                (got['epochs']['2'][name] + got['epochs']['3'][name]) / 2)
+        assert 'bound/explained' in got['mean']
+
+
+class TestStopOnNonFinite:
+
+    @staticmethod
+    def after(hook, iteration=0, **outputs):
+        runner = SimpleNamespace(iter=iteration, work_dir='runs/x')
+        hook.after_train_iter(runner, iteration, outputs={
+            k: torch.as_tensor(v) for k, v in outputs.items()})
+
+    def test_finite(self):
+        self.after(StopOnNonFinite(), loss_a=1., loss_b=[2., 3.])
+
+    @pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
+    def test_names_the_term(self, bad):
+        with pytest.raises(FloatingPointError, match=(
+                "iteration 7: these terms are not finite: {'loss_fidelity':"
+                ".*runs/x")) as caught:
+            self.after(StopOnNonFinite(), 7, loss_recognition=1.,
+                       loss_fidelity=bad)
+        assert "finite: {'loss_recognition" not in str(caught.value)
+
+    def test_interval(self):
+        hook = StopOnNonFinite(interval=5)
+        self.after(hook, 0, loss=math.nan)
+        with pytest.raises(FloatingPointError):
+            self.after(hook, 4, loss=math.nan)
+
+    def test_nothing_logged(self):
+        hook = StopOnNonFinite()
+        hook.after_train_iter(SimpleNamespace(iter=0), 0, outputs=None)
+        self.after(hook)
+
+    def test_stops_a_stage_before_it_saves(self, toy, tmp_path):
+        runner = toy.runner(
+            tmp_path, optim_wrapper=dict(
+                type='OptimWrapper', optimizer=dict(type='SGD', lr=1e30)))
+        with pytest.raises(FloatingPointError, match='loss_'):
+            runner.train()
+        assert not list(tmp_path.glob('*.pth'))
+
+
+class TestOtherHooks:
+
+    def test_averaged_weights(self, toy, tmp_path):
+        cfg = toy.cfg(tmp_path)
+        hooks = cfg.custom_hooks.to_dict() if hasattr(
+            cfg.custom_hooks, 'to_dict') else list(cfg.custom_hooks)
+        hooks.append(dict(type='EMAHook', ema_type='ExpMomentumEMA',
+                          momentum=.3))
+        runner = toy.runner(tmp_path, custom_hooks=hooks)
+        runner.train()
+        got = torch.load(tmp_path / 'epoch_3.pth', weights_only=True)
+        key = 'pose_vae.generator.head.mean.weight'
+        raw = got['ema_state_dict'][f'module.{key}']
+        assert not torch.equal(raw, got['state_dict'][key])
+        # ... and a broken run goes on with both.
+        toy.Diary.epochs.clear()
+        again = toy.runner(tmp_path / 'again', custom_hooks=hooks,
+                           load_from=str(tmp_path / 'epoch_2.pth'),
+                           resume=True)
+        again.train()
+        assert [e for _, e in toy.Diary.epochs] == [2]
+
+    def test_tensorboard(self, toy, tmp_path):
+        pytest.importorskip('torch.utils.tensorboard',
+                            reason='tensorboard is not installed')
+        runner = toy.runner(tmp_path, visualizer=dict(
+            type='PoseLocalVisualizer', name='board',
+            vis_backends=[dict(type='LocalVisBackend'),
+                          dict(type='TensorboardVisBackend')]))
+        runner.train()
+        assert list(tmp_path.rglob('events.out.tfevents*'))
