@@ -8,7 +8,8 @@ _base_ = [
 
 model = dict(
     head=dict(decoder=_base_.codec),
-    pose_vae=dict(generator=dict(vector_size=(2, 2)), map_size=(16, 16)))
+    pose_vae=dict(recognizer=dict(vector_size=(2, 2)),
+                  generator=dict(vector_size=(2, 2)), map_size=(16, 16)))
 
 epochs = dict(mask_estimator=10, recognizer=30, image_vae=15, pose_vae=20,
               baseline=30, supervised=15, supervised_long=15,

@@ -7,10 +7,12 @@ hold tensors, numbers, strings, lists and dicts alone, so
 """
 from __future__ import annotations
 
+import _codecs
 import os
 import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +135,13 @@ def load(filename: str | Path, map_location: Location = 'cpu') -> dict:
             'could rebuild. If you trust the file, save its weights alone: '
             "torch.save({'state_dict': torch.load(FILE, "
             "weights_only=False)['state_dict']}, NEW)") from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # torch's unpickler raises anything
         raise ValueError(f'checkpoint {path} cannot be read, it is damaged '
                          f'or no checkpoint: {error}') from error
+    return _checked(checkpoint, path)
+
+
+def _checked(checkpoint: Any, path: Path) -> dict:
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a '
                          'checkpoint')
@@ -149,16 +155,21 @@ def _load_mmengine(path: Path, map_location: Location) -> dict:
     from mmengine.logging import HistoryBuffer
     dtypes = [type(np.dtype(kind)) for kind in
               ('f4', 'f8', 'i4', 'i8', 'u1', 'b1', 'U1', 'S1')]
-    core = getattr(np, '_core', None) or np.core
+    multiarray: Any
+    try:
+        multiarray = import_module('numpy._core.multiarray')  # numpy 2
+    except ImportError:
+        multiarray = import_module('numpy.core.multiarray')
     allowed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, getattr,
-                          core.multiarray._reconstruct,
-                          core.multiarray.scalar, *dtypes]
-    import _codecs
-    allowed.append(_codecs.encode)
+                          _codecs.encode, *dtypes]
+    # The file names the numpy that wrote it.
+    allowed += [(function, f'numpy.{core}.multiarray.{function.__name__}')
+                for core in ('core', '_core')
+                for function in (multiarray._reconstruct, multiarray.scalar)]
     try:
         with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location=map_location,
-                              weights_only=True)
+            return _checked(torch.load(path, map_location=map_location,
+                                       weights_only=True), path)
     except pickle.UnpicklingError as error:
         raise ValueError(f'checkpoint {path} holds objects that are not '
                          f'loaded: {error}') from error

@@ -208,7 +208,7 @@ class CurriculumRunner:
         if 'val_dataloader' in entry:
             for name in ('val_dataloader', 'val_evaluator'):
                 cfg._cfg_dict[name] = copy.deepcopy(entry[name])
-                cfg._cfg_dict[name.replace('val', 'test')] = copy.deepcopy(
+                cfg._cfg_dict[name.replace('val', 'test', 1)] = copy.deepcopy(
                     entry[name])
         else:  # nothing to validate on
             for name in ('dataloader', 'evaluator', 'cfg'):

@@ -1,6 +1,7 @@
 """mmengine's Runner with our checkpoints and global batch sizes."""
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,24 @@ def resolve(cfg: Config) -> Config:
     return cfg
 
 
+class _FormattedOnce(Config):
+    """A config that is formatted once, not at every checkpoint.
+
+    mmengine writes the config's text into each checkpoint, and formatting
+    a curriculum's takes more than a second.
+    """
+
+    @property
+    def pretty_text(self) -> str:
+        """The text of mmengine's ``Config.pretty_text``."""
+        now = repr(self._cfg_dict)
+        held = self.__dict__.get('_formatted')
+        if held is None or held[0] != now:
+            held = (now, super().pretty_text)
+            object.__setattr__(self, '_formatted', held)
+        return held[1]
+
+
 @RUNNERS.register_module()
 class PoseRunner(Runner):
     """mmengine's Runner; saves safely, loads without trust, resumes.
@@ -79,7 +98,11 @@ class PoseRunner(Runner):
         ``channels_last=True`` in the config lays weights out so, which the
         convolutions then pass on.
         """
-        runner = super().from_cfg(resolve(cfg))
+        cfg = resolve(cfg)
+        if type(cfg) is Config:
+            cfg = copy.copy(cfg)
+            object.__setattr__(cfg, '__class__', _FormattedOnce)
+        runner = super().from_cfg(cfg)
         # For noise that is a function of the seed.
         runner.message_hub.update_info('seed', int(runner.seed))
         if cfg.get('channels_last'):

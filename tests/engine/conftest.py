@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from types import SimpleNamespace
 
 import cv2
@@ -180,6 +181,7 @@ def stage_only(work_dir, kind=PoseRunner, **changes) -> Runner:
     cfg = toy_cfg(work_dir, **changes)
     stage = CurriculumRunner(cfg).stage_config('pose_vae')
     stage.work_dir = str(work_dir)
+    stage.experiment_name = f'toy_{time.monotonic_ns()}'
     return kind.from_cfg(stage)
 
 

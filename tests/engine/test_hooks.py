@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mirrorpose.engine import AverageScores, StopOnNonFinite
+from mirrorpose.engine.hooks import CurriculumProgress
 
 
 class TestAverageScores:
@@ -104,6 +105,30 @@ class TestStopOnNonFinite:
         with pytest.raises(FloatingPointError, match='loss_'):
             runner.train()
         assert not list(tmp_path.glob('*.pth'))
+
+
+class TestCurriculumProgress:
+
+    def test_remaining(self):
+        # 4 more epochs of 10 s; 5 known to take 3 s, 2 as all on average.
+        assert CurriculumProgress.remaining(
+            10., 4, [('a', 5), ('b', 2)], dict(a=3., c=5.)) == \
+            pytest.approx(40 + 15 + 2 * (3 + 5 + 10) / 3)
+        assert CurriculumProgress.remaining(10., 0, [], {}) == 0
+
+    def test_prints_a_line_an_epoch(self, monkeypatch, capsys):
+        clock = iter([100., 100., 120., 140.])
+        monkeypatch.setattr('mirrorpose.engine.hooks.time.monotonic',
+                            lambda: next(clock))
+        hook = CurriculumProgress([('joint', 5), ('more', 3)])
+        hook.before_train(SimpleNamespace(epoch=2))  # resumed
+        hook.after_train_epoch(SimpleNamespace(epoch=2))
+        first = capsys.readouterr().out
+        assert 'joint: epoch 3 of 5; 1 stages after it' in first
+        assert 'about 0:01:40 left' in first  # 2 and 3 epochs of 20 s
+        hook.after_train_epoch(SimpleNamespace(epoch=3))
+        assert 'epoch 4 of 5' in (out := capsys.readouterr().out)
+        assert 'about 0:01:20 left' in out
 
 
 class TestOtherHooks:

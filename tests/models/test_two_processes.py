@@ -27,7 +27,7 @@ def load_toys():
     return module
 
 
-def make(toys, kind, norm, **kwargs):
+def make(toys, kind, norm, seed=0, **kwargs):
     parts = dict(
         MirrorNet=lambda: toys.mirrornet_cfg(norm, **kwargs),
         PoseRecognition=lambda: dict(
@@ -39,7 +39,7 @@ def make(toys, kind, norm, **kwargs):
             mask_estimator=toys.mask_cfg(norm)),
         MaskEstimation=lambda: dict(
             type=kind, mask_estimator=toys.mask_cfg(norm)))
-    return toys.build(parts[kind]())
+    return toys.build(parts[kind](), seed)
 
 
 def joint_batch(toys):
@@ -78,7 +78,7 @@ def work(rank: int, folder: Path) -> None:
     out['weights'], out['grads'] = {}, {}
     for kind in KINDS:
         # Another seed on each: DDP has to begin with rank 0's weights.
-        model = wrap(make(toys, kind, toys.BN))
+        model = wrap(make(toys, kind, toys.BN, seed=rank))
         if rank:
             with torch.no_grad():
                 before = [p.clone() for p in model.parameters()]

@@ -22,7 +22,9 @@ test_dataloader = test
 stage_data = dict(
     labelled=dict(train_dataloader=train, val_dataloader=test),
     labelled_bound=dict(train_dataloader=train, val_dataloader=test_bound),
-    poses=dict(train_dataloader=train, val_dataloader=test_blank),
+    # Small batches: the pose VAE needs steps more than it needs poses.
+    poses=dict(train_dataloader=dict(train, batch_size=32),
+               val_dataloader=test_blank),
     silhouettes=dict(train_dataloader=dict(
         num_workers=1,
         dataset=dict(pipeline=boxes + affine + split + _base_.pack))))

@@ -2,8 +2,8 @@
 _base_ = ['./mirrornet.py']
 
 latent = dict(base_channels=16, latent_channels=64)
-# A vector: at this size it is the better prior, and cannot carry places.
-primitive = dict(latent_channels=32, vector=True)
+# A vector for the pose: 32 numbers cost little, and make the better prior.
+primitive = dict(latent_channels=32, vector_size=(3, 3))
 
 model = dict(
     sigma=1.,
@@ -22,8 +22,7 @@ model = dict(
                        scene_channels=64)),
     pose_vae=dict(
         recognizer=dict(base_channels=16, **primitive),
-        generator=dict(base_channels=16, latent_channels=32,
-                       vector_size=(3, 3)),
+        generator=dict(base_channels=16, **primitive),
         map_size=(24, 24),
         sigma=1.),
     mask_estimator=dict(widths=(16, 16, 32, 64)))

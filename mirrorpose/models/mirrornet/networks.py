@@ -56,8 +56,10 @@ class LatentRecognizer(BaseModule):
         base_channels (int): Width of the first block; the blocks have 1, 2,
             4 and 8 times as many. Defaults to 64.
         latent_channels (int): Defaults to 256.
-        vector (bool): Pool the latent to one vector, (N, C, 1, 1), that
-            cannot carry places. Defaults to False (the paper's maps).
+        vector_size (tuple[int, int], optional): (h/8, w/8) of the maps when
+            the latent is to be one vector (N, C, 1, 1), read from all places
+            at once. (An average over places would lose where joints are.)
+            Defaults to None, the paper's maps.
         norm_cfg (dict): Defaults to ``dict(type='BN')``; GroupNorm
             where samples must not see their batch.
     """
@@ -66,7 +68,7 @@ class LatentRecognizer(BaseModule):
                  in_channels: int,
                  base_channels: int = 64,
                  latent_channels: int = 256,
-                 vector: bool = False,
+                 vector_size: tuple[int, int] | None = None,
                  norm_cfg: NormCfg = _BN,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -79,14 +81,15 @@ class LatentRecognizer(BaseModule):
             for inputs, outputs, stride in ((c, c, 1), (c, 2 * c, 2),
                                             (2 * c, 4 * c, 2),
                                             (4 * c, 8 * c, 2))])
-        self.pool = nn.AdaptiveAvgPool2d(1) if vector else nn.Identity()
-        self.mean = nn.Conv2d(8 * c, latent_channels, 1)
-        self.log_variance = nn.Conv2d(8 * c, latent_channels, 1)
+        kernel = (1, 1) if vector_size is None else (vector_size[0],
+                                                     vector_size[1])
+        self.mean = nn.Conv2d(8 * c, latent_channels, kernel)
+        self.log_variance = nn.Conv2d(8 * c, latent_channels, kernel)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latent, each (N, C, h/8, w/8)."""
         check_size(tuple(x.shape[-2:]), 8, 'the latent recognizer')
-        features = self.pool(self.blocks(self.stem(x)))
+        features = self.blocks(self.stem(x))
         # float32 whatever the autocast: the bounds sum thousands of terms.
         return self.mean(features).float(), clamp_log_variance(
             self.log_variance(features).float())

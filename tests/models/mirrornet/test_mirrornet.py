@@ -369,6 +369,20 @@ class TestNoisePerSample:
             hub.runtime_info.pop('iter')
         assert values[0] == values[1] != values[2]
 
+    def test_changes_with_the_runs_seed(self, toy):
+        batch = toy.make_batch()
+        model = toy.build(toy.mirrornet_cfg(toy.GN, noise_per_sample=True))
+        hub = MessageHub.get_current_instance()
+        values = []
+        try:
+            for seed in (1, 1, 2):
+                hub.update_info('seed', seed)
+                losses = model(*batch, mode='loss')
+                values.append(losses['loss_plausibility'].item())
+        finally:
+            hub.runtime_info.pop('seed')
+        assert values[0] == values[1] != values[2]
+
 
 class TestPredict:
 
@@ -403,15 +417,20 @@ class TestPredict:
 
 class TestExplain:
 
-    def test_shapes(self, toy):
+    def test_is_one_pass(self, toy):
         model = toy.build(toy.mirrornet_cfg()).eval()
-        out = model.explain(*toy.make_batch(MIXED))
-        assert out['image'].shape == out['reconstruction'].shape == \
-            (4, 3, 16, 16)
+        image, samples = toy.make_batch(MIXED)
+        out = model.explain(image)
         assert out['pose'].shape == out['pose_after'].shape == \
-            out['annotation'].shape == (4, 16, 16, 16)
+            (4, 16, 16, 16)
+        assert out['reconstruction'].shape == (4, 3, 16, 16)
         assert out['mask'].shape == (4, 1, 16, 16)
-        assert (out['annotation'][1] == 0).all()
+        torch.testing.assert_close(
+            out['image'], torch.nn.functional.avg_pool2d(image, 4))
+        with torch.no_grad():
+            mean = model.head.forward(model.backbone(image))
+        torch.testing.assert_close(out['pose'], mean)
+        assert not any(v.requires_grad for v in out.values())
 
 
 class TestErrors:
@@ -486,7 +505,7 @@ def train(toy, model, batch, steps, lr=3e-3):
         optimizer.zero_grad()
         toy.total(losses).backward()
         optimizer.step()
-        history.append({k: float(v) for k, v in losses.items()})
+        history.append({k: v.item() for k, v in losses.items()})
     return history[0], {k: sum(h[k] for h in history[-3:]) / 3
                         for k in history[0]}
 

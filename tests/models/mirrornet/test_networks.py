@@ -159,7 +159,7 @@ class TestShapes:
 
     def test_latent_vector(self):
         net = make('LatentRecognizer', in_channels=3, latent_channels=5,
-                   vector=True)
+                   vector_size=(4, 3))
         for part in net(torch.randn(2, 3, 32, 24)):
             assert part.shape == (2, 5, 1, 1)
 

@@ -18,7 +18,8 @@ def vector_cfg(variance):
     return dict(
         type='PoseVAE', variance=variance, map_size=SIZE, sigma=SIGMA,
         recognizer=dict(type='LatentRecognizer', in_channels=16,
-                        base_channels=16, latent_channels=16, vector=True),
+                        base_channels=16, latent_channels=16,
+                        vector_size=(1, 1)),
         generator=dict(type='PoseGenerator', base_channels=16,
                        latent_channels=16, vector_size=(1, 1)))
 
