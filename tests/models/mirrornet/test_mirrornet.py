@@ -269,6 +269,22 @@ class TestWhatCannotMatter:
         for key, grad in results[0].items():
             assert torch.equal(grad, results[1][key])
 
+    def test_unlabelled_samples_for_the_plain_recognizer(self, toy):
+        results = []
+        for spoil in (False, True):
+            image, samples = toy.make_batch(MIXED)
+            if spoil:
+                for sample in samples:
+                    if not sample.metainfo['is_labeled']:
+                        sample.gt_fields.heatmaps[:] = 5.
+                        sample.gt_instance_labels.keypoint_weights[:] = 1
+            model = toy.build(dict(type='PoseRecognition',
+                                   **toy.recognizer_cfg()))
+            results.append(toy.gradients(model, seeded(
+                model, (image, samples))))
+        for key, grad in results[0].items():
+            assert torch.equal(grad, results[1][key])
+
 
 class TestMask:
 
