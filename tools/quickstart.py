@@ -56,9 +56,6 @@ def quickstart_config(minutes: float, work_dir: Path, seed: int) -> Config:
     for stage in cfg.stages:
         if stage.get('average_last'):
             stage['average_last'] = last
-    for hook in cfg.custom_hooks:
-        if hook['type'] == 'AverageScores':
-            hook['last'] = last
     cfg.train_cfg.val_interval = 5
     cfg.randomness.seed = seed
     cfg.log_level = 'ERROR'  # our own lines tell the progress

@@ -47,12 +47,20 @@ _DATA_KEYS = tuple(f'{split}_{part}' for split in ('train', 'val', 'test')
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The file that ``last_checkpoint`` names, wherever the folder moved."""
+    """The newest checkpoint of a stage, wherever its folder was moved.
+
+    It is what ``last_checkpoint`` names; a kill may have left that empty
+    or behind, and then the newest file counts (files are always whole).
+    """
     pointer = folder / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    named = folder / Path(pointer.read_text().strip()).name
-    return named if named.is_file() else None
+    if pointer.is_file() and pointer.read_text().strip():
+        named = folder / Path(pointer.read_text().strip()).name
+        if named.is_file():
+            return named
+    files = [p for p in folder.glob('*.pth')
+             if p.stem.rpartition('_')[2].isdigit()]
+    return max(files, key=lambda p: int(p.stem.rpartition('_')[2]),
+               default=None)
 
 
 def check_stages(stages: list[dict]) -> None:
@@ -155,10 +163,15 @@ class CurriculumRunner:
             # this validates exactly the last `average_last` epochs.
             epochs, last = cfg.train_cfg.max_epochs, stage['average_last']
             cfg.train_cfg.dynamic_intervals = [(max(epochs - last + 2, 1), 1)]
+            for hook in cfg.get('custom_hooks', []):
+                if hook.type == 'AverageScores':
+                    hook.last = last
         cfg.merge_from_dict(copy.deepcopy(stage.get('cfg') or {}))
         folder = self.work_dir / name
         cfg.work_dir = str(folder)
-        cfg.experiment_name = f'{name}_{time.strftime("%Y%m%d_%H%M%S")}'
+        # mmengine shares logger and message hub between runs of one name.
+        cfg.experiment_name = f'{name}_{time.strftime("%Y%m%d_%H%M%S")}' \
+            f'_{time.monotonic_ns()}'
         if cfg.get('visualizer'):
             # mmengine keeps one visualizer a name, with its first folder.
             cfg.visualizer.name = f'{name}_{time.monotonic_ns()}'

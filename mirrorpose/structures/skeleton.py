@@ -251,6 +251,8 @@ class Skeleton:
                              'mark them absent')
         needs = matrix > 0
         if isinstance(keypoints, Tensor):
+            if not keypoints.is_floating_point():
+                keypoints = keypoints.float()  # midpoints are no integers
             weight = torch.as_tensor(matrix, dtype=keypoints.dtype,
                                      device=keypoints.device)
             absent = (visible <= 0).to(keypoints.dtype)

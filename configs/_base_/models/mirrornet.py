@@ -1,5 +1,5 @@
 # MirrorNet's auxiliary networks at the paper's size (Table 8), in the form
-# that works; mirrornet_literal.py beside it is the paper's to the letter.
+# that works; configs/mirrornet_hrnet_lsp_literal.py is the paper's letter.
 latent = dict(type='LatentRecognizer', base_channels=64, latent_channels=256)
 
 model = dict(

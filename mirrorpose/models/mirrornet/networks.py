@@ -83,6 +83,7 @@ class LatentRecognizer(BaseModule):
                                             (4 * c, 8 * c, 2))])
         kernel = (1, 1) if vector_size is None else (vector_size[0],
                                                      vector_size[1])
+        self.vector_size = None if vector_size is None else kernel
         self.mean = nn.Conv2d(8 * c, latent_channels, kernel)
         self.log_variance = nn.Conv2d(8 * c, latent_channels, kernel)
 
@@ -90,6 +91,10 @@ class LatentRecognizer(BaseModule):
         """Mean and log-variance of the latent, each (N, C, h/8, w/8)."""
         check_size(tuple(x.shape[-2:]), 8, 'the latent recognizer')
         features = self.blocks(self.stem(x))
+        if self.vector_size not in (None, tuple(features.shape[-2:])):
+            h, w = self.vector_size
+            raise ValueError(f'vector_size=({h}, {w}) is for maps of {8 * h} '
+                             f'x {8 * w}, got {tuple(x.shape[-2:])}')
         # float32 whatever the autocast: the bounds sum thousands of terms.
         return self.mean(features).float(), clamp_log_variance(
             self.log_variance(features).float())
