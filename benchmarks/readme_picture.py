@@ -1,6 +1,6 @@
 """The picture of the README, from a finished quickstart.
 
-    bash tools/quickstart.sh && python benchmarks/readme_picture.py
+bash tools/quickstart.sh && python benchmarks/readme_picture.py
 """
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ model = dict(
     pose_vae=dict(recognizer=dict(vector_size=(2, 2)),
                   generator=dict(vector_size=(2, 2)), map_size=(16, 16)))
 
-epochs = dict(mask_estimator=10, recognizer=30, image_vae=15, pose_vae=20,
+epochs = dict(mask_estimator=15, recognizer=30, image_vae=15, pose_vae=40,
               baseline=30, supervised=15, supervised_long=15,
               semi_supervised=15)
 stages = [dict(stage, epochs=epochs[stage['name']])

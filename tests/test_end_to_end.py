@@ -95,6 +95,31 @@ def test_stages_begin_where_the_earlier_ones_ended(trained):
         assert torch.equal(first[name], last[name]), name
 
 
+def test_two_processes_run_the_stages(trained):
+    """dist_train.sh without CUDA: gloo, and the global batch is split."""
+    cfg = Config.fromfile(trained / 'tiny.py')
+    wanted = ('mask_estimator', 'pose_vae', 'semi_supervised')
+    cfg.stages = [s for s in cfg.stages if s.name in wanted]
+    cfg.stages[-1].load_from_stage = None
+    cfg.stages[-1].init_from = dict(pose_vae='pose_vae',
+                                    mask_estimator='mask_estimator')
+    cfg.dump(str(trained / 'two.py'))
+    done = subprocess.run(
+        ['bash', ROOT / 'tools/dist_train.sh', trained / 'two.py', '2',
+         '--work-dir', trained / 'two'], capture_output=True, text=True,
+        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable,
+                 PORT='29613'))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    state = json.loads((trained / 'two/curriculum.json').read_text())
+    assert all(state[name]['finished'] for name in wanted)
+    # 8 a process of the 16 that the config states, 6 + 2 of them.
+    assert 'batch_size=16' in (
+        trained / 'two/semi_supervised/semi_supervised.py').read_text()
+    last = torch.load(trained / 'two/semi_supervised/epoch_1.pth',
+                      weights_only=True)
+    assert last['meta']['iter'] == 2  # 24 annotated images, 12 a step
+
+
 def test_a_rerun_does_nothing(trained):
     before = {p: p.stat().st_mtime_ns
               for p in trained.glob('work/*/epoch_1.pth')}
