@@ -35,7 +35,7 @@ STEPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ('mmengine', ('mmengine', ), ()),
     ('mmcv, mmpose', ('mmcv-lite', 'mmpose'), ('--no-deps', )),
     ('TensorBoard', ('tensorboard', ), ()),
-    ('tests, linters', ('pytest', 'ruff', 'mypy'), ()),
+    ('tests, linters', ('pytest', 'pytest-xdist', 'ruff', 'mypy'), ()),
 )
 #: Import name of each distribution whose name differs from it.
 IMPORT_NAMES = {
@@ -43,6 +43,7 @@ IMPORT_NAMES = {
     'pillow': 'PIL',
     'mmcv-lite': 'mmcv',
     'setuptools': 'setuptools',
+    'pytest-xdist': 'xdist',
 }
 #: Import names that forks share; two owners overwrite each other's files.
 SHARED_NAMES = ('mmengine', 'mmcv', 'mmpose', 'mmdet', 'cv2')
