@@ -33,7 +33,7 @@ def main() -> None:
         for axis in line:
             axis.axis('off')
         for tile, axis in zip(row.tiles, line):
-            axis.imshow(tile.image[..., ::-1])
+            axis.imshow(tile.image)
             axis.set_title(tile.caption, fontsize=6, wrap=True)
     figure.tight_layout(pad=.4)
     path = ROOT / 'docs' / 'images' / 'mirrornet.png'

@@ -245,7 +245,8 @@ def explain(networks: Networks, inputs: Tensor,
         out['pose'] = networks.recognizer.recognize(inputs)[-1]
         sigma = getattr(networks.pose_vae, 'sigma', 1.)
         h, w = out['pose'].shape[-2:]
-        pose = draw_gaussians(soft_argmax(out['pose'], 0.05), (h, w), sigma)
+        cells = soft_argmax(out['pose'], 0.05, max(1, round(3 * sigma)))
+        pose = draw_gaussians(cells, (h, w), sigma)
     else:
         pose = annotated_maps(networks, samples)
     image = out['image'] = reduce_image(inputs, pose)

@@ -119,7 +119,8 @@ class MirrorNet(PoseRecognition):
             noise of 65,536 cells drowns the maps. Defaults to False.
         sigma (float): Standard deviation in cells of drawn Gaussians; the
             codec's. Defaults to 2.
-        temperature (float): Of the soft-argmax. Defaults to 0.05.
+        temperature (float): Of the soft-argmax, which looks three sigma
+            around the peak. Defaults to 0.05.
         detach_mask (bool): Keep the recognizer from moving the mask.
             Defaults to True.
         noise_per_sample (bool): Draw latent noise as a function of (seed,
@@ -222,8 +223,9 @@ class MirrorNet(PoseRecognition):
     def _redraw(self, mean: Tensor) -> Tensor:
         """Gaussians at the soft-argmax of maps, (N, K, h, w)."""
         h, w = mean.shape[-2:]
-        return draw_gaussians(soft_argmax(mean, self.temperature), (h, w),
-                              self.sigma)
+        radius = max(1, round(3 * self.sigma))
+        cells = soft_argmax(mean, self.temperature, radius)
+        return draw_gaussians(cells, (h, w), self.sigma)
 
     def estimate_mask(self, image: Tensor, pose: Tensor) -> Tensor:
         """Silhouette (N, 1, h, w) in (0, 1)."""

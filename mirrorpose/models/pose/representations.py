@@ -75,19 +75,31 @@ def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return xy.to(heatmaps.dtype), value
 
 
-def soft_argmax(heatmaps: Tensor, temperature: float = 1.) -> Tensor:
-    """Expected cell under a softmax over the map.
+def soft_argmax(heatmaps: Tensor,
+                temperature: float = 1.,
+                radius: int | None = None) -> Tensor:
+    """Expected cell under a softmax over the map, or around its peak.
 
     Args:
         heatmaps (Tensor): (..., K, h, w), any range.
         temperature (float): Divides the maps before the softmax; heatmaps
             with peak 1 want about 0.05. Defaults to 1.
+        radius (int, optional): Only cells this near to the peak count (in x
+            and in y). Over the whole map, the many cells of a weak map pull
+            its joint to the middle of the image. Defaults to the whole map.
 
     Returns:
         Tensor: (..., K, 2) cells (x, y), differentiable.
     """
     h, w = heatmaps.shape[-2:]
-    p = (heatmaps.flatten(-2) / temperature).softmax(-1).unflatten(-1, (h, w))
+    logits = heatmaps / temperature
+    if radius is not None:
+        peak = peaks(heatmaps.detach())[0]
+        x = (_axis(w, heatmaps) - peak[..., :1]).abs() <= radius
+        y = (_axis(h, heatmaps) - peak[..., 1:]).abs() <= radius
+        near = y[..., :, None] & x[..., None, :]
+        logits = logits.masked_fill(~near, -torch.inf)
+    p = logits.flatten(-2).softmax(-1).unflatten(-1, (h, w))
     return torch.stack([p.sum(-2) @ _axis(w, heatmaps),
                         p.sum(-1) @ _axis(h, heatmaps)], -1)
 

@@ -151,3 +151,39 @@ def test_normalised_corners():
     want = torch.tensor([[0., 0.], [6., 4.], [3., 2.], [6., 0.]])
     torch.testing.assert_close(cells_from_normalised(corners, SIZE), want)
     torch.testing.assert_close(normalised_from_cells(want, SIZE), corners)
+
+
+class TestSoftArgmaxAroundThePeak:
+
+    def test_weak_maps_keep_their_place(self):
+        """A faint blob on a large map, where the whole map goes astray."""
+        true = torch.tensor([[[4.3, 17.6], [20.1, 3.2]]])
+        maps = .3 * draw_gaussians(true, (24, 24), 1.)
+        near = soft_argmax(maps, .1, radius=3)
+        assert (near - true).abs().max() < .5
+        assert (soft_argmax(maps, .1) - true).abs().max() > 4
+
+    def test_equals_the_brute_force_softmax_of_the_window(self):
+        torch.manual_seed(0)
+        maps = torch.rand(1, 2, 7, 9, dtype=torch.float64)
+        got = soft_argmax(maps, .3, radius=2)
+        for k in range(2):
+            top = int(maps[0, k].argmax())
+            py, px = divmod(top, 9)
+            total, x_sum, y_sum = 0., 0., 0.
+            for y in range(max(0, py - 2), min(7, py + 3)):
+                for x in range(max(0, px - 2), min(9, px + 3)):
+                    weight = torch.exp(maps[0, k, y, x] / .3).item()
+                    total += weight
+                    x_sum += weight * x
+                    y_sum += weight * y
+            assert got[0, k].tolist() == pytest.approx(
+                [x_sum / total, y_sum / total])
+
+    def test_gradient_is_finite_and_points_along_the_map(self):
+        maps = draw_gaussians(torch.tensor([[[5., 5.]]]), (12, 12), 1.)
+        maps.requires_grad_(True)
+        soft_argmax(maps, .1, radius=3)[..., 0].sum().backward()
+        assert maps.grad.isfinite().all()
+        assert maps.grad[0, 0, 5, 6] > 0 > maps.grad[0, 0, 5, 4]
+        assert maps.grad[0, 0, 0].abs().max() == 0
