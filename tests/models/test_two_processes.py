@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.logging import MessageHub
 
 LABELS = (True, False, True, True)
 KINDS = ('MirrorNet', 'PoseRecognition', 'PoseAutoencoding',
@@ -120,6 +121,9 @@ def ranks(tmp_path_factory):
 
 
 def test_loss_and_gradient_are_those_of_the_joint_batch(toy, ranks):
+    # Noise depends on the step, which a runner of another test may have
+    # left in the current message hub.
+    MessageHub.get_instance('two_processes')
     model = make(toy, 'MirrorNet', toy.GN, noise_per_sample=True)
     loss, grads = one_step(toy, model, *joint_batch(toy))
     for rank in ranks:

@@ -207,6 +207,8 @@ class TestPartial:
         del state['semi_supervised']
         (work_dir / 'curriculum.json').write_text(json.dumps(state))
         (work_dir / 'semi_supervised' / 'last_checkpoint').unlink()
+        for file in (work_dir / 'semi_supervised').glob('*.pth'):
+            file.unlink()
         page = Page(build_report(work_dir, images=1))
         assert any('semi_supervised is not finished: 0 of 2' in n
                    for n in page.notes)
