@@ -92,6 +92,16 @@ def test_label_fraction_reaches_every_data_set():
     assert len(found) > 5 and set(found) == {0.6}
 
 
+@pytest.mark.parametrize('folder', ['/somewhere', '/somewhere/'])
+def test_data_folder_with_and_without_a_slash(folder, monkeypatch):
+    monkeypatch.setenv('MIRRORPOSE_DATA', folder)
+    cfg = Config.fromfile(ROOT / 'configs/mirrornet_hrnet_mpii.py')
+    found = Path(cfg.test_dataloader.dataset.headbox_file)
+    assert found == Path('/somewhere/mpii/annotations/mpii_gt_val.mat')
+    silhouettes = cfg.stage_data.silhouettes.train_dataloader.dataset
+    assert Path(silhouettes.data_root) == Path('/somewhere/up_s1h')
+
+
 def test_missing_data_names_the_command(tmp_path):
     """mmpose's own entry, a data folder that is not there."""
     env = dict(os.environ, MIRRORPOSE_DATA=str(tmp_path / 'nowhere'))

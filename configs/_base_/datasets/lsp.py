@@ -1,6 +1,6 @@
 # LSP and its extension: 11 K (here: those at hand) for training, LSP's
 # standard 1 K for testing. Crops of 256 x 256.
-data_root = '{{$MIRRORPOSE_DATA:data/}}'
+data_root = '{{$MIRRORPOSE_DATA:data}}/'
 label_fraction = 0.2  # of both sets, by a seeded hash of the sample's id
 
 # Gaussian maps; the paper's are one-hot: dict(type='OneHotHeatmap', ...).

@@ -2,10 +2,10 @@
 from .image_vae import ImageVAE
 from .mirrornet import MirrorNet, PoseRecognition
 from .networks import (
-                       ImageGenerator,
-                       LatentRecognizer,
-                       MaskEstimator,
-                       PoseGenerator,
+    ImageGenerator,
+    LatentRecognizer,
+    MaskEstimator,
+    PoseGenerator,
 )
 from .pose_vae import PoseVAE
 from .pretraining import ImageAutoencoding, MaskEstimation, PoseAutoencoding
