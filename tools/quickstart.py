@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmpose.registry import RUNNERS
 
 import mirrorpose  # noqa: F401
-from mirrorpose.engine.checkpoint import write_atomically
+from mirrorpose.engine.files import write_text
 from mirrorpose.engine.curriculum import CurriculumRunner
 from mirrorpose.visualization import build_report
 
@@ -102,8 +102,7 @@ def main() -> None:
     text = json.dumps(dict(results=rows, seconds=round(seconds, 1),
                            command=f'bash tools/quickstart.sh --minutes '
                            f'{args.minutes:g} --seed {args.seed}'), indent=1)
-    write_atomically(args.work_dir / 'report.json',
-                     lambda part: part.write_text(text))
+    write_text(args.work_dir / 'report.json', text)
     page = build_report(args.work_dir, results=rows,
                         title='mirrorpose quickstart')
     print('PCK@0.2 (tight box), mean of the last epochs:')

@@ -15,7 +15,7 @@ default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=2))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
-    dict(type='StopOnNonFinite'),
+    dict(type='NonFiniteGuard'),
     # "The mean over the last 10 epochs" (Section 5.2).
     dict(type='AverageScores', last=10),
     # Averaged weights, in any stage:

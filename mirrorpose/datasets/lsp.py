@@ -97,6 +97,8 @@ class LabelSplitDataset(BaseCocoStyleDataset):
     """
 
     METAINFO: dict = Skeleton.from_name('mpii_16').metainfo()
+    #: Name of the set of samples of this part, known once it is loaded.
+    split_digest = ''
 
     def __init__(self,
                  ann_file: str = '',
@@ -153,6 +155,7 @@ class LabelSplitDataset(BaseCocoStyleDataset):
                              self.split_seed)
         people = [p for p, keep in zip(people, chosen) if keep]
         digest = split_digest([p['id'] for p in people])
+        self.split_digest = digest
         drawn = len(people)
         people = self.select_people(people)
         if not people:

@@ -66,10 +66,10 @@ class MpiiSplitDataset(MpiiDataset):
             raise ValueError(f'no person of {len(ids)} is left with '
                              f'part={self.part!r}, label_fraction='
                              f'{self.label_fraction}')
+        self.split_digest = split_digest([p['id'] for p in people])
         if self.part != 'all':
-            digest = split_digest([p['id'] for p in people])
             print_log(f'MPII: {len(people)} of {len(ids)} people, '
                       f'{self.part}, label_fraction {self.label_fraction}, '
-                      f'seed {self.split_seed}, digest {digest}',
+                      f'seed {self.split_seed}, digest {self.split_digest}',
                       logger='current')
         return people

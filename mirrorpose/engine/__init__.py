@@ -1,8 +1,13 @@
 """The engine: runner, curriculum, checkpoints, hooks, mixed precision."""
 from .amp import AutocastOptimWrapper
+from .checkpoint_hook import DurableCheckpointHook
 from .curriculum import CurriculumRunner
-from .hooks import AverageScores, StopOnNonFinite
+from .hooks import AverageScores
+from .loops import EpochTrainLoop, IterTrainLoop
+from .nonfinite import NonFiniteGuard
 from .runner import PoseRunner
+from .runtime_info import LazyRuntimeInfoHook
 
 __all__ = ['AutocastOptimWrapper', 'AverageScores', 'CurriculumRunner',
-           'PoseRunner', 'StopOnNonFinite']
+           'DurableCheckpointHook', 'EpochTrainLoop', 'IterTrainLoop',
+           'LazyRuntimeInfoHook', 'NonFiniteGuard', 'PoseRunner']

@@ -11,6 +11,7 @@ import _codecs
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -85,25 +86,19 @@ def make_safe(checkpoint: dict) -> None:
             checkpoint[key] = plain(checkpoint[key])
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Runs ``write`` on a temporary beside ``path``, syncs and renames it.
-
-    Whatever stood at ``path`` is there until the new file is complete.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    write(part)
-    with part.open('rb') as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+class DamagedCheckpointError(ValueError):
+    """A checkpoint file that is not whole."""
 
 
-def load(filename: str | Path, map_location: Location = 'cpu') -> dict:
+def load(filename: str | Path, map_location: Location = 'cpu',
+         trust: bool = False) -> dict:
     """Reads a checkpoint file without running any code that it holds.
 
     Args:
         filename (str | Path): A local file.
         map_location: As for ``torch.load``.
+        trust (bool): Unpickle whatever the file holds, which can run any
+            code: for files whose origin you know. Defaults to False.
 
     Returns:
         dict: The checkpoint, with at least a ``state_dict``; a file that is
@@ -111,20 +106,21 @@ def load(filename: str | Path, map_location: Location = 'cpu') -> dict:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: The file is damaged, holds objects that would have to be
-            unpickled (the message names the first), or is no checkpoint.
+        DamagedCheckpointError: The file is not whole; a ValueError.
+        ValueError: The file holds objects that would have to be unpickled
+            (the message names the first), or is no checkpoint.
     """
     path = Path(filename)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
     try:
         checkpoint = torch.load(path, map_location=map_location,
-                                weights_only=True)
+                                weights_only=not trust)
     except pickle.UnpicklingError as error:
         found = re.search(r'GLOBAL ([\w.]+)',
                           str(error))
         if found is None:
-            raise ValueError(
+            raise DamagedCheckpointError(
                 f'checkpoint {path} cannot be read, it is damaged or no '
                 f'checkpoint: {str(error).splitlines()[0]}') from error
         if found.group(1).startswith(('mmengine.', 'numpy.', '_codecs.',
@@ -132,13 +128,37 @@ def load(filename: str | Path, map_location: Location = 'cpu') -> dict:
             return _load_mmengine(path, map_location)
         raise ValueError(
             f'checkpoint {path} holds a {found.group(1)}, which only code '
-            'could rebuild. If you trust the file, save its weights alone: '
-            "torch.save({'state_dict': torch.load(FILE, "
-            "weights_only=False)['state_dict']}, NEW)") from error
+            'could rebuild. If you know where the file comes from, allow it '
+            'with --trust-checkpoint (trust_checkpoint=True in the config)'
+        ) from error
+    except MemoryError:
+        raise
     except Exception as error:  # torch's unpickler raises anything
-        raise ValueError(f'checkpoint {path} cannot be read, it is damaged '
-                         f'or no checkpoint: {error}') from error
+        raise DamagedCheckpointError(
+            f'checkpoint {path} cannot be read, it is damaged or no '
+            f'checkpoint: {error}') from error
     return _checked(checkpoint, path)
+
+
+def verify(filename: str | Path) -> None:
+    """Reads a file of ours to its end against its checksums.
+
+    torch itself looks at the structure of a file, not at its numbers.
+
+    Raises:
+        DamagedCheckpointError: The file is not whole.
+        FileNotFoundError, ValueError: As :func:`load`.
+    """
+    load(filename)
+    sums = getattr(torch.serialization, 'get_crc32_options', lambda: True)
+    if not zipfile.is_zipfile(filename) or not sums():
+        return
+    with zipfile.ZipFile(filename) as archive:
+        bad = archive.testzip()
+    if bad is not None:
+        raise DamagedCheckpointError(
+            f'checkpoint {filename} is damaged: the checksum of its part '
+            f'{bad} is wrong')
 
 
 def _checked(checkpoint: Any, path: Path) -> dict:

@@ -36,7 +36,8 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 from mmpose.registry import RUNNERS
 
-from .checkpoint import write_atomically
+from .checkpoint_hook import last_checkpoint
+from .files import write_text
 from .runner import PoseRunner, resolve, set_everywhere
 
 MANIFEST = 'curriculum.json'
@@ -44,23 +45,6 @@ _STAGE_KEYS = {'name', 'epochs', 'model', 'data', 'init_from',
                'load_from_stage', 'average_last', 'cfg'}
 _DATA_KEYS = tuple(f'{split}_{part}' for split in ('train', 'val', 'test')
                    for part in ('dataloader', 'evaluator', 'cfg'))
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a stage, wherever its folder was moved.
-
-    It is what ``last_checkpoint`` names; a kill may have left that empty
-    or behind, and then the newest file counts (files are always whole).
-    """
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file() and pointer.read_text().strip():
-        named = folder / Path(pointer.read_text().strip()).name
-        if named.is_file():
-            return named
-    files = [p for p in folder.glob('*.pth')
-             if p.stem.rpartition('_')[2].isdigit()]
-    return max(files, key=lambda p: int(p.stem.rpartition('_')[2]),
-               default=None)
 
 
 def check_stages(stages: list[dict]) -> None:
@@ -255,9 +239,7 @@ class CurriculumRunner:
             return
         state = self.state()
         state.setdefault(name, {}).update(facts)
-        write_atomically(
-            self.work_dir / MANIFEST,
-            lambda part: part.write_text(json.dumps(state, indent=1)))
+        write_text(self.work_dir / MANIFEST, json.dumps(state, indent=1))
 
     def finished(self, name: str) -> bool:
         """A stage is finished when it says so and its weights are there."""

@@ -1,4 +1,4 @@
-"""Hooks: averaged scores, finite losses, the progress of a curriculum."""
+"""Hooks: averaged scores, and the progress of a curriculum."""
 from __future__ import annotations
 
 import datetime
@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmpose.registry import HOOKS
 
-from .checkpoint import write_atomically
+from .files import write_text
 
 
 @HOOKS.register_module()
@@ -67,48 +66,7 @@ class AverageScores(Hook):
         used = [k for k in scores if k > runner.epoch - self.last]
         text = json.dumps(dict(mean=mean, averaged_epochs=used,
                                epochs=scores), indent=1)
-        write_atomically(path, lambda part: part.write_text(text))
-
-
-@HOOKS.register_module()
-class StopOnNonFinite(Hook):
-    """Stops the run when a term of the loss is NaN or infinite.
-
-    Args:
-        interval (int): Check every so many iterations; each check waits for
-            the device. Defaults to 1.
-
-    Raises:
-        FloatingPointError: Names the terms and the iteration. The last
-            checkpoint is older than the step that broke.
-    """
-
-    priority = 'VERY_HIGH'
-
-    def __init__(self, interval: int = 1) -> None:
-        self.interval = interval
-
-    def after_train_iter(self, runner: Any, batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
-        """Checks what the step logged."""
-        if not outputs or not self.every_n_train_iters(runner, self.interval):
-            return
-        names = [k for k, v in outputs.items() if isinstance(v, torch.Tensor)]
-        if not names:
-            return
-        values = torch.stack([outputs[k].detach().float().mean()
-                              for k in names])
-        if bool(values.isfinite().all()):
-            return
-        bad = {k: float(v) for k, v in zip(names, values)
-               if not bool(v.isfinite())}
-        raise FloatingPointError(
-            f'iteration {runner.iter}: these terms are not finite: {bad} '
-            f'(all: { {k: round(float(v), 4) for k, v in zip(names, values)} }'
-            f'). The last checkpoint in {runner.work_dir} is from before. '
-            'Lower the learning rate, clip gradients '
-            '(optim_wrapper.clip_grad), or train without --amp')
+        write_text(path, text)
 
 
 @HOOKS.register_module()

@@ -2,18 +2,35 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.hooks import EarlyStoppingHook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmpose.registry import RUNNERS
 
+from ..version import __version__
 from . import checkpoint as checkpoints
+from . import identity, random_state
+from .checkpoint import plain
+from .checkpoint_hook import last_good_checkpoint
+from .files import Owned, remove_stale, write_atomically
+from .loops import TRAIN_LOOPS
 
 
 def set_everywhere(node: Any, key: str, value: Any) -> int:
@@ -83,13 +100,23 @@ class _FormattedOnce(Config):
         return held[1]
 
 
+#: Parts of mmengine that our runner replaces by exact or faster ones.
+REPLACED_HOOKS = {'CheckpointHook': 'DurableCheckpointHook',
+                  'RuntimeInfoHook': 'LazyRuntimeInfoHook'}
+
+
 @RUNNERS.register_module()
 class PoseRunner(Runner):
-    """mmengine's Runner; saves safely, loads without trust, resumes.
+    """mmengine's Runner, exact when resumed and safe to load.
 
-    Everything else is mmengine's. Foreign checkpoints are refused instead of
-    warned about.
+    Checkpoints are written whole or not at all, load without trust, and hold
+    the random state of every process, so a run that was killed goes on to
+    the weights of one that was not (docs/engine.md). Foreign checkpoints are
+    refused instead of warned about. Everything else is mmengine's.
     """
+
+    _rank_states: list[dict] | None = None
+    _owned: Owned | None = None
 
     @classmethod
     def from_cfg(cls, cfg: Config | ConfigDict) -> PoseRunner:
@@ -109,6 +136,106 @@ class PoseRunner(Runner):
             runner.model.to(memory_format=torch.channels_last)
         return runner
 
+    # -- parts ------------------------------------------------------------
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """Registers mmengine's default hooks, or our better ones."""
+        hooks = copy.copy(hooks or {})
+        for name, stock in (('checkpoint', dict(type='CheckpointHook',
+                                                interval=1)),
+                            ('runtime_info', dict(type='RuntimeInfoHook'))):
+            hooks.setdefault(name, stock)
+        for name, hook in hooks.items():
+            if isinstance(hook, dict) and hook.get('type') in REPLACED_HOOKS:
+                hooks[name] = dict(hook, type=REPLACED_HOOKS[hook['type']])
+        super().register_default_hooks(hooks)
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """Builds the training loop: exact ones for ``by_epoch``."""
+        if isinstance(loop, dict) and 'by_epoch' in loop \
+                and 'type' not in loop:
+            loop = dict(loop)
+            loop['type'] = TRAIN_LOOPS[bool(loop.pop('by_epoch'))]
+        return super().build_train_loop(loop)
+
+    # -- what a checkpoint has to know -------------------------------------
+    def identity(self) -> dict[str, Any]:
+        """Config, splits and processes of this run."""
+        entries = identity.config_entries(self.cfg)
+        return dict(config=entries, config_hash=identity.config_hash(entries),
+                    splits=identity.splits(self.train_dataloader.dataset),
+                    world_size=self.world_size)
+
+    def _rank_state(self) -> dict[str, Any]:
+        """What this process alone knows."""
+        state: dict[str, Any] = dict(random=random_state.collect())
+        model = self.model.module if is_model_wrapper(self.model) \
+            else self.model
+        if self.world_size > 1:  # statistics of its own batches
+            state['buffers'] = {k: v.detach().cpu().clone()
+                                for k, v in model.named_buffers()}
+        wrapper: Any = self.optim_wrapper
+        members = wrapper.values() if isinstance(
+            wrapper, OptimWrapperDict) else [wrapper]
+        if any(getattr(m, '_accumulative_counts', 1) > 1 for m in members):
+            state['gradients'] = {
+                k: p.grad.detach().cpu().clone()
+                for k, p in model.named_parameters() if p.grad is not None}
+        return state
+
+    def collect_rank_states(self) -> None:
+        """Brings the states of all processes together, for the next save.
+
+        Every process has to call it, as the checkpoint hook does.
+        """
+        mine = self._rank_state()
+        if self.world_size == 1:
+            self._rank_states = [mine]
+        else:
+            # Bytes as a tensor would need a device; objects go by gloo too.
+            self._rank_states = all_gather_object(plain(mine))
+
+    def _hook_states(self) -> dict[str, Any]:
+        states: dict[str, Any] = {}
+        for name, hook in self._named_hooks():
+            if isinstance(hook, EarlyStoppingHook):
+                states[name] = dict(wait_count=hook.wait_count,
+                                    best_score=hook.best_score)
+            elif hasattr(hook, 'state_dict'):
+                states[name] = hook.state_dict()
+        return states
+
+    def _named_hooks(self) -> Iterator[tuple[str, Any]]:
+        seen: Counter[str] = Counter()
+        for hook in self.hooks:
+            name = type(hook).__name__
+            seen[name] += 1
+            yield f'{name} {seen[name]}', hook
+
+    # -- saving -----------------------------------------------------------
+    def save_checkpoint(self, out_dir: str, filename: str,
+                        *args: Any, **kwargs: Any) -> None:
+        """Saves safe contents, written beside and renamed."""
+        states, self._rank_states = self._rank_states, None
+        if not is_main_process():
+            return
+        self._saving = states or [self._rank_state()]
+
+        def write(part: Path) -> None:
+            super(PoseRunner, self).save_checkpoint(
+                str(part.parent), part.name, *args, **kwargs)
+
+        write_atomically(Path(out_dir) / filename, write)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Runs the hooks; the last word on a checkpoint is ours."""
+        super().call_hook(fn_name, **kwargs)
+        if fn_name == 'before_save_checkpoint':
+            kwargs['checkpoint']['mirrorpose'] = dict(
+                self.identity(), ranks=self._saving,
+                hooks=self._hook_states(), version=__version__)
+            checkpoints.make_safe(kwargs['checkpoint'])
+
+    # -- loading ----------------------------------------------------------
     def load_checkpoint(self,
                         filename: str,
                         map_location: Any = 'cpu',
@@ -124,7 +251,9 @@ class PoseRunner(Runner):
         if '://' in str(filename):
             return super().load_checkpoint(filename, map_location, strict,
                                            revise)
-        checkpoint = checkpoints.load(filename, map_location)
+        checkpoint = checkpoints.load(
+            filename, map_location,
+            trust=bool(self.cfg.get('trust_checkpoint')))
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model = self.model.module if is_model_wrapper(self.model) \
             else self.model
@@ -135,20 +264,84 @@ class PoseRunner(Runner):
         self.logger.info(f'Load checkpoint from {filename}')
         return checkpoint
 
-    def save_checkpoint(self, out_dir: str, filename: str,
-                        *args: Any, **kwargs: Any) -> None:
-        """Saves safe contents, written beside and renamed."""
-        if not is_main_process():
+    def load_or_resume(self) -> None:
+        """Loads or resumes; a damaged newest checkpoint is passed over."""
+        if not self._has_loaded and self._resume and self._load_from is None:
+            found = last_good_checkpoint(Path(self.work_dir)) \
+                if is_main_process() else None
+            path = [str(found) if found else None]
+            broadcast_object_list(path)
+            if path[0] is None:
+                self.logger.info(f'{self.work_dir} holds no checkpoint yet: '
+                                 'the run begins anew')
+                self._has_loaded = True
+                return
+            self._load_from = path[0]
+        super().load_or_resume()
+
+    def resume(self, filename: str, resume_optimizer: bool = True,
+               resume_param_scheduler: bool = True,
+               map_location: Any = 'default') -> None:
+        """Goes on from a checkpoint, as if the run had not stopped.
+
+        Raises:
+            ValueError: It is of a run with another split or another number
+                of processes, see :func:`identity.check_same_run`.
+        """
+        held = checkpoints.load(
+            filename, trust=bool(self.cfg.get('trust_checkpoint'))
+        ) if '://' not in str(filename) else {}
+        saved = held.get('mirrorpose')
+        if saved is None:
+            self.logger.warning(
+                f'{filename} is not of a mirrorpose run: its random state is '
+                'unknown, so what follows is not what an unbroken run would '
+                'have done')
+        else:
+            self._check_identity(saved)
+        super().resume(filename, resume_optimizer, resume_param_scheduler,
+                       map_location)
+        if saved is None:
             return
+        loop: Any = self.train_loop
+        if hasattr(loop, 'resume_from'):
+            loop.resume_from(saved['ranks'][get_rank()] if len(
+                saved['ranks']) > get_rank() else None)
+        for name, hook in self._named_hooks():
+            state = saved['hooks'].get(name)
+            if state is None:
+                continue
+            if isinstance(hook, EarlyStoppingHook):
+                hook.wait_count = state['wait_count']
+                hook.best_score = state['best_score']
+            elif hasattr(hook, 'load_state_dict'):
+                hook.load_state_dict(state)
 
-        def write(part: Path) -> None:
-            super(PoseRunner, self).save_checkpoint(
-                str(part.parent), part.name, *args, **kwargs)
+    def _check_identity(self, saved: dict[str, Any]) -> None:
+        try:
+            changed = identity.check_same_run(saved, self.identity())
+        except ValueError as error:
+            if not self.cfg.get('resume_changed'):
+                raise
+            self.logger.warning(f'resume_changed=True, so this is allowed: '
+                                f'{error}')
+            return
+        if changed:
+            self.logger.warning(
+                'the run goes on with another config: ' + '; '.join(changed))
 
-        checkpoints.write_atomically(Path(out_dir) / filename, write)
-
-    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Runs the hooks; the last word on a checkpoint is ours."""
-        super().call_hook(fn_name, **kwargs)
-        if fn_name == 'before_save_checkpoint':
-            checkpoints.make_safe(kwargs['checkpoint'])
+    # -- running ----------------------------------------------------------
+    def train(self) -> torch.nn.Module:
+        """Trains, as the only process (group) in its work dir."""
+        if is_main_process():
+            self._owned = Owned(Path(self.work_dir))
+            stale = remove_stale(Path(self.work_dir))
+            if stale:
+                self.logger.info(f'half-written files of a stopped run were '
+                                 f'removed: {stale}')
+        try:
+            return super().train()
+        finally:
+            if self._owned is not None:
+                self._owned.release()
+                self._owned = None

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmpose.evaluation.metrics import MpiiPCKAccuracy
 from mmpose.registry import METRICS
 
+from mirrorpose.engine.files import write_text
 from mirrorpose.structures.skeleton import Skeleton
 
 #: Column to the anatomical landmarks that it is the mean of.
@@ -70,11 +71,7 @@ def write_json(path: str | Path, content: dict) -> None:
             return float(value) if np.isfinite(value) else None
         return value.item() if isinstance(value, np.generic) else value
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(clean(content), indent=2) + '\n')
-    part.replace(path)
+    write_text(Path(path), json.dumps(clean(content), indent=2) + '\n')
 
 
 @METRICS.register_module()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from mmpose.registry import DATASETS
 
-from ..engine.checkpoint import write_atomically
+from ..engine.files import write_text
 from ..evaluation.pck import NORMS
 from ..version import __version__
 from . import gallery, tables
@@ -135,8 +135,7 @@ def build_report(work_dir: str | Path,
         sections += picture_sections(stages, images, notes)
     text = page(title or f'mirrorpose: {root.resolve().name}', sections,
                 notes)
-    write_atomically(out, lambda part: part.write_text(text,
-                                                       encoding='utf-8'))
+    write_text(out, text)
     return out
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 
-from ..engine.curriculum import MANIFEST, last_checkpoint
+from ..engine.checkpoint_hook import last_checkpoint
+from ..engine.curriculum import MANIFEST
 from .curves import Scalars, read_scalars
 
 #: The stages of MirrorNet's curriculum, in order, and what they do.

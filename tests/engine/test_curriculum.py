@@ -12,7 +12,6 @@ from mmpose.registry import RUNNERS
 from mirrorpose.engine.curriculum import (
     CurriculumRunner,
     check_stages,
-    last_checkpoint,
 )
 
 
@@ -226,22 +225,3 @@ def test_top_level_runs_with_stock_mmengine(toy, tmp_path):
     runner.train()
     assert toy.Diary.epochs == [(tmp_path.name, 0), (tmp_path.name, 1)]
     assert 0 <= runner.test()['PCK'] <= 1
-
-
-def test_last_checkpoint(tmp_path):
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/run/epoch_2.pth\n')
-    assert last_checkpoint(tmp_path) is None
-    (tmp_path / 'epoch_2.pth').write_bytes(b'')
-    assert last_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
-
-
-def test_last_checkpoint_survives_a_lost_pointer(tmp_path):
-    from mirrorpose.engine.curriculum import last_checkpoint
-    assert last_checkpoint(tmp_path) is None
-    for epoch in (2, 9, 10):
-        (tmp_path / f'epoch_{epoch}.pth').touch()
-    (tmp_path / 'last_checkpoint').write_text('')  # a kill while writing
-    assert last_checkpoint(tmp_path).name == 'epoch_10.pth'
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_9.pth')
-    assert last_checkpoint(tmp_path).name == 'epoch_9.pth'

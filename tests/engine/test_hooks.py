@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mirrorpose.engine import AverageScores, StopOnNonFinite
+from mirrorpose.engine import AverageScores, NonFiniteGuard
 from mirrorpose.engine.hooks import CurriculumProgress
 
 
@@ -65,46 +65,6 @@ class TestAverageScores:
             assert value == pytest.approx(
                 (got['epochs']['2'][name] + got['epochs']['3'][name]) / 2)
         assert 'bound/explained' in got['mean']
-
-
-class TestStopOnNonFinite:
-
-    @staticmethod
-    def after(hook, iteration=0, **outputs):
-        runner = SimpleNamespace(iter=iteration, work_dir='runs/x')
-        hook.after_train_iter(runner, iteration, outputs={
-            k: torch.as_tensor(v) for k, v in outputs.items()})
-
-    def test_finite(self):
-        self.after(StopOnNonFinite(), loss_a=1., loss_b=[2., 3.])
-
-    @pytest.mark.parametrize('bad', [math.nan, math.inf, -math.inf])
-    def test_names_the_term(self, bad):
-        with pytest.raises(FloatingPointError, match=(
-                "iteration 7: these terms are not finite: {'loss_fidelity':"
-                ".*runs/x")) as caught:
-            self.after(StopOnNonFinite(), 7, loss_recognition=1.,
-                       loss_fidelity=bad)
-        assert "finite: {'loss_recognition" not in str(caught.value)
-
-    def test_interval(self):
-        hook = StopOnNonFinite(interval=5)
-        self.after(hook, 0, loss=math.nan)
-        with pytest.raises(FloatingPointError):
-            self.after(hook, 4, loss=math.nan)
-
-    def test_nothing_logged(self):
-        hook = StopOnNonFinite()
-        hook.after_train_iter(SimpleNamespace(iter=0), 0, outputs=None)
-        self.after(hook)
-
-    def test_stops_a_stage_before_it_saves(self, toy, tmp_path):
-        runner = toy.runner(
-            tmp_path, optim_wrapper=dict(
-                type='OptimWrapper', optimizer=dict(type='SGD', lr=1e30)))
-        with pytest.raises(FloatingPointError, match='loss_'):
-            runner.train()
-        assert not list(tmp_path.glob('*.pth'))
 
 
 class TestCurriculumProgress:

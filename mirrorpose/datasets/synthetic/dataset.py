@@ -11,7 +11,7 @@ from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.registry import DATASETS
 
 from ...structures import Skeleton
-from ..splits import PARTS, select_part
+from ..splits import PARTS, select_part, split_digest
 from .world import SPLIT_SIZE, SPLIT_START, SyntheticWorld
 
 _COUNTS = {'mpii_16': 16, 'h36m_17': 17, 'mpi_inf_3dhp_28': 28}
@@ -158,8 +158,10 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
         ids = [self.first + i for i in range(self.num_samples)]
         chosen = select_part(ids, self.label_fraction, self.part,
                              self.split_seed)
-        return [dict(id=i, img_id=i, img_path='', is_labeled=True)
-                for i, keep in zip(ids, chosen) if keep]
+        people = [dict(id=i, img_id=i, img_path='', is_labeled=True)
+                  for i, keep in zip(ids, chosen) if keep]
+        self.split_digest = split_digest([p['id'] for p in people])
+        return people
 
     def _rendered(self, index: int) -> dict[str, np.ndarray]:
         """Image (and silhouette), joints, visibility and box of an id."""
