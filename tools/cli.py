@@ -51,6 +51,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', default='none',
                         choices=['none', 'pytorch', 'slurm', 'mpi'],
                         help='what starts the processes of a distributed run')
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='unpickle checkpoints that hold more than '
+                        'tensors and plain data; this can run any code, so '
+                        'only for files whose origin you know')
     # torch.distributed.launch passes it; torchrun sets the variable instead
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
@@ -132,6 +136,8 @@ def merge_common(cfg: Any, args: argparse.Namespace) -> None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.trust_checkpoint:
+        cfg.trust_checkpoint = True
     if not (args.show or args.show_dir is not None):
         return
     if args.interval < 1:
@@ -166,7 +172,8 @@ def merge_options(cfg: Any, options: dict[str, Any] | None) -> None:
     known = set(cfg.keys()) | set(
         inspect.signature(Runner.__init__).parameters) | {
             'sync_bn', 'find_unused_parameters', 'compile', 'only_stage',
-            'runner_type', 'stages', 'preprocess_cfg'}
+            'runner_type', 'stages', 'preprocess_cfg', 'trust_checkpoint',
+            'resume_changed', 'broken_samples', 'channels_last'}
     for key in options:
         first = key.partition('.')[0]
         if first not in known:

@@ -1,5 +1,7 @@
 """Data sets, transforms, samplers."""
 from . import transforms
+from .annotation_checks import check_annotations
+from .broken import BrokenSampleError, BrokenSamples
 from .coco import CocoPoseDataset
 from .codecs import OneHotHeatmap
 from .combined import CombinedPoseDataset
@@ -12,8 +14,9 @@ from .synthetic import SyntheticPoseDataset, SyntheticWorld
 from .zip_backend import ZipBackend
 
 __all__ = [
-    'CocoPoseDataset', 'CombinedPoseDataset', 'LspDataset', 'MpiiSplitDataset',
-    'OneHotHeatmap', 'PoseCollectionDataset', 'SemiSupervisedSampler',
-    'SilhouetteDataset', 'SyntheticPoseDataset', 'SyntheticWorld',
-    'ZipBackend', 'transforms'
+    'BrokenSampleError', 'BrokenSamples', 'CocoPoseDataset',
+    'CombinedPoseDataset', 'LspDataset', 'MpiiSplitDataset', 'OneHotHeatmap',
+    'PoseCollectionDataset', 'SemiSupervisedSampler', 'SilhouetteDataset',
+    'SyntheticPoseDataset', 'SyntheticWorld', 'ZipBackend',
+    'check_annotations', 'transforms'
 ]

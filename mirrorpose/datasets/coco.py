@@ -13,7 +13,7 @@ from mmpose.registry import DATASETS
 from mirrorpose.structures.skeleton import Skeleton
 
 from .joint_names import named_skeleton
-from .lsp import LabelSplitDataset, pose_data_info
+from .lsp import LabelSplitDataset
 from .zip_backend import zip_path
 
 
@@ -135,7 +135,7 @@ class CocoPoseDataset(LabelSplitDataset):
         image = images[note['image_id']]
         boxed = 'bbox' in note and min(note['bbox'][2:]) > 0
         if visible.sum() >= 2 or not boxed:
-            info = pose_data_info(points, visible, sample)
+            info = self.person_info(points, visible, sample)
         else:
             info = dict(
                 keypoints=points[None].astype(np.float32),
@@ -148,6 +148,7 @@ class CocoPoseDataset(LabelSplitDataset):
         name = image['file_name']
         info.update(
             id=sample, img_id=note['image_id'],
+            width=image.get('width'), height=image.get('height'),
             img_path=(zip_path(place, name) if place.suffix == '.zip' else
                       str(place / name)),
             category_id=np.array(note['category_id']),

@@ -17,6 +17,7 @@ from mmpose.registry import DATASETS
 
 from mirrorpose.structures.skeleton import Skeleton
 
+from .broken import HOW_TO_SKIP, BrokenSampleError
 from .splits import PARTS, select_part, split_digest
 from .zip_backend import open_archive, zip_path
 
@@ -56,18 +57,23 @@ def pose_data_info(keypoints: np.ndarray, visible: np.ndarray,
     points = np.where(present[:, None], keypoints, 0).astype(np.float32)
     bad = np.nonzero(~np.isfinite(points).all(axis=1))[0]
     if len(bad):
-        raise ValueError(
+        raise BrokenSampleError(
             f'{sample}: joints {bad.tolist()} are annotated but not finite '
             f'({points[bad].tolist()}); mark them as unannotated or mend '
-            'their coordinates')
+            f'their coordinates, {HOW_TO_SKIP}', sample,
+            f'joints {bad.tolist()} are annotated but not finite')
     if present.sum() < 2:
-        raise ValueError(f'{sample}: {int(present.sum())} annotated joints '
-                         'span no box; at least 2 are needed')
+        raise BrokenSampleError(
+            f'{sample}: {int(present.sum())} annotated joints span no box; '
+            f'at least 2 are needed. Annotate it, {HOW_TO_SKIP}', sample,
+            f'{int(present.sum())} annotated joints span no box')
     low, high = points[present].min(axis=0), points[present].max(axis=0)
     if not (high - low > 0).all():
-        raise ValueError(
+        raise BrokenSampleError(
             f'{sample}: the box of the annotated joints has no extent '
-            f'(width {high[0] - low[0]:g}, height {high[1] - low[1]:g})')
+            f'(width {high[0] - low[0]:g}, height {high[1] - low[1]:g}); '
+            f'mend the joints, {HOW_TO_SKIP}', sample,
+            'the box of the annotated joints has no extent')
     return dict(
         keypoints=points[None],
         keypoints_visible=present[None].astype(np.float32),
@@ -89,6 +95,10 @@ class LabelSplitDataset(BaseCocoStyleDataset):
             of the unlabelled part still carries its annotations: the
             transform ``DropLabels`` removes them. Defaults to ``'all'``.
         split_seed (int): Seed of the split. Defaults to 0.
+        on_broken (str): ``'skip'`` leaves out people whose annotation is
+            broken, after the split, and keeps their names in ``left_out``;
+            our runner sets it by the config's ``broken_samples``. Defaults
+            to ``'error'``.
         others: As mmpose's ``BaseCocoStyleDataset``. ``data_root`` defaults
             to the environment variable ``MIRRORPOSE_DATA``, then ``data/``.
 
@@ -113,7 +123,13 @@ class LabelSplitDataset(BaseCocoStyleDataset):
                  pipeline: Sequence[dict | Callable] = (),
                  test_mode: bool = False,
                  lazy_init: bool = False,
-                 max_refetch: int = 1000) -> None:
+                 max_refetch: int = 1000,
+                 on_broken: str = 'error') -> None:
+        if on_broken not in ('error', 'skip'):
+            raise ValueError("on_broken must be 'error' or 'skip', got "
+                             f'{on_broken!r}')
+        self.on_broken = on_broken
+        self.left_out: list[tuple[str, str, str]] = []
         if not 0 <= label_fraction <= 1:
             raise ValueError('label_fraction must lie in [0, 1], got '
                              f'{label_fraction}')
@@ -143,6 +159,21 @@ class LabelSplitDataset(BaseCocoStyleDataset):
         """
         raise NotImplementedError
 
+    def person_info(self, keypoints: np.ndarray, visible: np.ndarray,
+                    sample: str) -> dict[str, Any]:
+        """:func:`pose_data_info` under the data set's policy.
+
+        Returns:
+            dict: Of the person; where it is broken and is to be left out,
+            ``broken`` alone, the reason.
+        """
+        try:
+            return pose_data_info(keypoints, visible, sample)
+        except BrokenSampleError as error:
+            if self.on_broken == 'error':
+                raise
+            return dict(broken=error.reason)
+
     def load_data_list(self) -> list[dict]:
         """Reads the samples of the part that was asked for.
 
@@ -157,6 +188,9 @@ class LabelSplitDataset(BaseCocoStyleDataset):
         digest = split_digest([p['id'] for p in people])
         self.split_digest = digest
         drawn = len(people)
+        self.left_out = [(str(p['id']), p['broken'], str(self.ann_file))
+                         for p in people if 'broken' in p]
+        people = [p for p in people if 'broken' not in p]
         people = self.select_people(people)
         if not people:
             raise ValueError(
@@ -320,7 +354,7 @@ class LspDataset(LabelSplitDataset):
             if name not in have_image:
                 raise FileNotFoundError(f'{sample}: image {name!r} is '
                                         f'missing from {images}')
-            info = pose_data_info(keypoints[i], present[i], sample)
+            info = self.person_info(keypoints[i], present[i], sample)
             info.update(
                 id=sample,
                 img_id=sample,

@@ -17,7 +17,7 @@ from mmpose.registry import DATASETS
 from mirrorpose.structures.skeleton import Skeleton, check_same_joints
 
 from .joint_names import named_skeleton
-from .lsp import LabelSplitDataset, pose_data_info
+from .lsp import LabelSplitDataset
 
 
 def project_poses(poses: np.ndarray, seed: int, first: int,
@@ -156,7 +156,7 @@ class PoseCollectionDataset(LabelSplitDataset):
         people = []
         for i, name in enumerate(names):
             sample = f'{path.stem}/{name}'
-            info = pose_data_info(points[i], visible[i], sample)
+            info = self.person_info(points[i], visible[i], sample)
             info.update(id=sample, img_id=sample, is_labeled=True)
             people.append(info)
         return people

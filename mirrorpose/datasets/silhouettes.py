@@ -15,7 +15,7 @@ from mmpose.registry import DATASETS
 from mirrorpose.structures.skeleton import Skeleton
 
 from .joint_names import named_skeleton
-from .lsp import LabelSplitDataset, pose_data_info
+from .lsp import LabelSplitDataset
 from .zip_backend import open_archive, zip_path
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -273,7 +273,7 @@ class SilhouetteDataset(LabelSplitDataset):
         for stem, (image, mask) in pairs.items():
             box = mask_box(read_gray(mask), stem)[None]
             if stem in poses:
-                info = pose_data_info(*poses[stem], stem)
+                info = self.person_info(*poses[stem], stem)
             else:
                 count = len(self.metainfo['keypoint_id2name'])
                 info = dict(

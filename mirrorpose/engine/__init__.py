@@ -1,13 +1,18 @@
 """The engine: runner, curriculum, checkpoints, hooks, mixed precision."""
+from .adversarial_monitor import AdversarialMonitor
 from .amp import AutocastOptimWrapper
 from .checkpoint_hook import DurableCheckpointHook
 from .curriculum import CurriculumRunner
 from .hooks import AverageScores
 from .loops import EpochTrainLoop, IterTrainLoop
 from .nonfinite import NonFiniteGuard
+from .optimizers import PerChildOptimWrapperConstructor
+from .per_child import PerChildDistributedDataParallel
 from .runner import PoseRunner
 from .runtime_info import LazyRuntimeInfoHook
 
-__all__ = ['AutocastOptimWrapper', 'AverageScores', 'CurriculumRunner',
-           'DurableCheckpointHook', 'EpochTrainLoop', 'IterTrainLoop',
-           'LazyRuntimeInfoHook', 'NonFiniteGuard', 'PoseRunner']
+__all__ = ['AdversarialMonitor', 'AutocastOptimWrapper', 'AverageScores',
+           'CurriculumRunner', 'DurableCheckpointHook', 'EpochTrainLoop',
+           'IterTrainLoop', 'LazyRuntimeInfoHook', 'NonFiniteGuard',
+           'PerChildDistributedDataParallel',
+           'PerChildOptimWrapperConstructor', 'PoseRunner']

@@ -8,7 +8,6 @@ hold tensors, numbers, strings, lists and dicts alone, so
 from __future__ import annotations
 
 import _codecs
-import os
 import pickle
 import re
 import zipfile
@@ -83,7 +82,8 @@ def make_safe(checkpoint: dict) -> None:
                           if k in runtime})
     for key in list(checkpoint):
         if key != 'state_dict':
-            checkpoint[key] = plain(checkpoint[key])
+            checkpoint[key] = _plain(checkpoint[key],
+                                     f'checkpoint[{key!r}]')
 
 
 class DamagedCheckpointError(ValueError):

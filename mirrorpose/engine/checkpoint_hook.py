@@ -82,9 +82,13 @@ class DurableCheckpointHook(CheckpointHook):
         others: As in mmengine's ``CheckpointHook``.
     """
 
+    max_keep_ckpts: int
+    best_ckpt_path: str | None
+
     def before_train(self, runner: Any) -> None:
         """Finds out which checkpoints are there."""
-        kept, self.max_keep_ckpts = self.max_keep_ckpts, -1
+        kept = int(self.max_keep_ckpts)
+        self.max_keep_ckpts = -1
         super().before_train(runner)
         self.max_keep_ckpts = kept
         self._own_best(runner)

@@ -32,12 +32,12 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from mmpose.registry import RUNNERS
 
-from .checkpoint_hook import last_checkpoint
-from .files import write_text
+from .checkpoint_hook import last_checkpoint, last_good_checkpoint
+from .files import locked, write_text
 from .runner import PoseRunner, resolve, set_everywhere
 
 MANIFEST = 'curriculum.json'
@@ -237,9 +237,11 @@ class CurriculumRunner:
     def _remember(self, name: str, **facts: Any) -> None:
         if not is_main_process():
             return
-        state = self.state()
-        state.setdefault(name, {}).update(facts)
-        write_text(self.work_dir / MANIFEST, json.dumps(state, indent=1))
+        path = self.work_dir / MANIFEST
+        with locked(path):  # stages may run side by side
+            state = self.state()
+            state.setdefault(name, {}).update(facts)
+            write_text(path, json.dumps(state, indent=1))
 
     def finished(self, name: str) -> bool:
         """A stage is finished when it says so and its weights are there."""
@@ -267,7 +269,7 @@ class CurriculumRunner:
             # Dumped before the batch size is divided: it runs alone with
             # any tools/train.py.
             cfg.dump(str(folder / f'{name}.py'))
-        resume = last_checkpoint(folder)
+        resume = self._resumable(folder)
         if resume is not None:
             cfg.resume, cfg.load_from = True, str(resume)
         epochs = cfg.get('train_cfg', {}).get('max_epochs')
@@ -289,6 +291,13 @@ class CurriculumRunner:
                        seconds=round(before + seconds, 1))
         print_log(f'curriculum: {place} took {seconds / 60:.1f} min',
                   logger='current')
+
+    @staticmethod
+    def _resumable(folder: Path) -> Path | None:
+        """What a broken stage goes on from: one answer for all processes."""
+        found = [last_good_checkpoint(folder) if is_main_process() else None]
+        broadcast_object_list(found)
+        return found[0]
 
     def _progress(self, name: str) -> dict:
         """Config of the hook that tells how far the curriculum is."""

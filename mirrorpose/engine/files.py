@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -100,6 +101,23 @@ def remove_stale(folder: Path) -> list[str]:
     for path in stale:
         path.unlink(missing_ok=True)
     return [path.name for path in stale]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Reads and writes a shared file alone; waits for the others.
+
+    Args:
+        path (Path): The file; the lock is beside it.
+    """
+    if fcntl is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f'.{path.name}.lock').open('a') as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 class Owned:

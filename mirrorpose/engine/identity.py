@@ -21,8 +21,8 @@ HARMLESS = frozenset({
     'val_begin', 'dynamic_intervals', 'test_dataloader', 'test_evaluator',
     'test_cfg', 'find_unused_parameters', 'batch_size_is_global'})
 #: Hooks that only watch.
-WATCHING = frozenset({'CurriculumProgress', 'AverageScores',
-                      'NonFiniteGuard', 'NonFiniteGuard'})
+WATCHING = frozenset({'AdversarialMonitor', 'AverageScores',
+                      'CurriculumProgress', 'NonFiniteGuard'})
 
 
 def config_entries(cfg: Any) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from mmengine.runner.utils import calc_dynamic_intervals
 from mmpose.registry import LOOPS
 from torch.utils.data import DataLoader
 
+from ..datasets.guarded import guard, open_broken_samples
 from ..datasets.keyed import KeyedBatchSampler, make_keyed
 from . import random_state
+from .odd_batches import check_loader
 
 __all__ = ['EpochTrainLoop', 'IterTrainLoop']
 
@@ -34,8 +36,12 @@ class _Resumable:
 
     def _key(self) -> None:
         runner = self.runner
+        check_loader(self.dataloader, runner.model)
+        broken = open_broken_samples(
+            self.dataloader.dataset, runner.work_dir,
+            **(runner.cfg.get('broken_samples') or {}))
         self.batches = make_keyed(self.dataloader, int(runner.seed),
-                                  getattr(runner, 'fetch_sample', None))
+                                  guard(broken))
 
     def resume_from(self, state: dict | None) -> None:
         """Takes what a checkpoint holds of this rank.
@@ -206,10 +212,6 @@ class IterTrainLoop(_Resumable, IterBasedTrainLoop):
 
     def run(self) -> torch.nn.Module:
         """Trains."""
-        if not len(self.dataloader):
-            raise ValueError('the training loader gives no batch: its data '
-                             'set is smaller than one batch, and drop_last '
-                             'is on')
         self.runner.call_hook('before_train')
         self._repeat_validation()
         self.runner.call_hook('before_train_epoch')

@@ -110,7 +110,8 @@ class NonFiniteGuard(Hook):
     def before_train(self, runner: Any) -> None:
         """Looks over the shoulder of every optimizer."""
         model = getattr(runner.model, 'module', runner.model)
-        self._names = {id(p): n for n, p in model.named_parameters()}
+        self._names = {id(p): n.replace('.module.', '.')
+                       for n, p in model.named_parameters()}
         wrapper = runner.optim_wrapper
         members = wrapper.values() if isinstance(
             wrapper, OptimWrapperDict) else [wrapper]
@@ -151,7 +152,9 @@ class NonFiniteGuard(Hook):
             return
         # One number for all, and one look at it.
         norms = torch._foreach_norm([p.grad for p in parameters])
-        if bool(torch.stack([n.float() for n in norms]).isfinite().all()):
+        finite = torch.stack([n.float() for n in norms]).isfinite().all()
+        # One bad step of an iteration, and its later ones rest, too.
+        if not self._bad and bool(finite):
             return
         bad = [p for p, n in zip(parameters, norms) if not n.isfinite()]
         self._bad += [self._names.get(id(p), '?') for p in bad]
@@ -186,7 +189,8 @@ class NonFiniteGuard(Hook):
             + f'; all terms: { {k: round(v, 4) for k, v in shown.items()} }')
         if self.on_nonfinite == 'stop':
             raise FloatingPointError(
-                message + '. The weights were not touched; the last '
+                message + '. Nothing was stepped with it (an optimizer '
+                'whose turn came before it in the iteration was); the last '
                 f'checkpoint in {runner.work_dir} is from before. Lower the '
                 'learning rate, clip gradients (optim_wrapper.clip_grad), '
                 "train without --amp, or leave such batches out with "

@@ -21,7 +21,8 @@ def collect() -> dict[str, Any]:
         dict: Numbers, strings, lists and tensors alone.
     """
     version, internal, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()[:5]
+    legacy: Any = np.random.get_state(legacy=True)
+    kind, keys, position, has_gauss, cached = legacy
     state = dict(
         python=[version, list(internal), gauss],
         numpy=[str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)),

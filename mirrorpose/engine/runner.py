@@ -22,8 +22,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-from mmpose.registry import RUNNERS
+from mmpose.registry import DATASETS, RUNNERS
 
+from ..datasets.lsp import LabelSplitDataset
 from ..version import __version__
 from . import checkpoint as checkpoints
 from . import identity, random_state
@@ -67,6 +68,9 @@ def resolve(cfg: Config) -> Config:
             for value in cfg._cfg_dict.values():
                 if isinstance(value, (dict, list)):
                     set_everywhere(value, key, cfg[key])
+    policy = (cfg.get('broken_samples') or {}).get('policy')
+    if policy is not None and cfg.get('train_dataloader'):
+        _set_policy(cfg.train_dataloader, policy)
     world = get_world_size()
     if cfg.get('batch_size_is_global') and world > 1:
         loader = cfg.train_dataloader
@@ -80,6 +84,20 @@ def resolve(cfg: Config) -> Config:
             loader.sampler.batch_size = loader.batch_size
         cfg.batch_size_is_global = False  # done, for whoever resolves again
     return cfg
+
+
+def _set_policy(node: Any, policy: str) -> None:
+    """Tells our data sets what to do with broken annotations."""
+    if isinstance(node, dict):
+        kind = node.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, LabelSplitDataset):
+            node.setdefault('on_broken', policy)
+        for value in node.values():
+            _set_policy(value, policy)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _set_policy(value, policy)
 
 
 class _FormattedOnce(Config):
@@ -115,6 +133,7 @@ class PoseRunner(Runner):
     refused instead of warned about. Everything else is mmengine's.
     """
 
+    _load_from: str | None
     _rank_states: list[dict] | None = None
     _owned: Owned | None = None
 

@@ -23,8 +23,9 @@ class MeanBound(BaseMetric):
         """Keeps one dict a sample."""
         for sample in data_samples:
             if 'bound' not in sample:
-                raise ValueError('MeanBound reads the models of MirrorNet\'s '
-                                 'sub-networks; this one gives no "bound"')
+                raise ValueError(
+                    'MeanBound averages the dict "bound" of each sample, '
+                    'which this model does not give; use a metric of poses')
             self.results.append(dict(sample['bound']))
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -44,6 +44,7 @@ class ToyPeople(torch.utils.data.Dataset):
         self.label_fraction, self.split_seed = label_fraction, split_seed
         self.pipeline = Compose(list(pipeline))
         skeleton = Skeleton.from_name('mpii_16')
+        self.flip_indices = list(skeleton.flip_indices)
         self.metainfo = dict(dataset_name='toy', flip_indices=np.array(
             skeleton.flip_indices), num_keypoints=16)
 
@@ -65,7 +66,7 @@ class ToyPeople(torch.utils.data.Dataset):
             bbox_score=np.ones(1, np.float32), keypoints=points,
             keypoints_visible=np.ones((1, 16), np.float32), is_labeled=True,
             ori_shape=(SIDE, SIDE), img_shape=(SIDE, SIDE),
-            flip_indices=list(self.metainfo['flip_indices'])))
+            flip_indices=self.flip_indices))
 
 
 def toy_cfg(work_dir: str | Path, **changes: Any) -> Config:

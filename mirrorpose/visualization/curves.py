@@ -172,7 +172,7 @@ def panels_of(scalars: Scalars, cells: int | None = None,
     train_keys = _keys(scalars.train)
     val_keys = _keys(scalars.val)
     losses = [k for k in train_keys if 'loss' in k]
-    if len(losses) == 2:  # the sum, and the only term
+    if len(losses) == 2 and 'loss' in losses:  # the sum, and its only term
         losses.remove('loss')
     panels: dict[str, list[Curve]] = {}
     for key in losses:

@@ -63,7 +63,7 @@ def passes(number, **kwargs):
     out = []
     for epoch in range(number):
         keyed.start(epoch)
-        out.append([b for b in made])
+        out.append(list(made))
     if kwargs.get('persistent'):
         made._iterator = None
     return out
@@ -117,7 +117,7 @@ def test_skipping_ahead(skip):
     whole, = passes(1)
     made, keyed = loader()
     keyed.start(0, skip)
-    assert [b for b in made] == whole[skip:]
+    assert list(made) == whole[skip:]
 
 
 @pytest.mark.parametrize('done', [0, 1, 3, 4, 7])

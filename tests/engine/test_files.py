@@ -81,7 +81,8 @@ def test_a_truly_full_disk_keeps_the_checkpoint_before(tmp_path):
         # No rights to mount: the system's device that is always full.
         if not Path('/dev/full').exists():
             pytest.skip('neither a small disk nor /dev/full')
-        with pytest.raises(OSError) as caught, open('/dev/full', 'wb') as f:
+        with pytest.raises(OSError) as caught, \
+                Path('/dev/full').open('wb') as f:
             f.write(b'x' * 100_000)
         assert is_disk_full(caught.value, tmp_path)
         return

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import json
-import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mirrorpose.engine import AverageScores, NonFiniteGuard
+from mirrorpose.engine import AverageScores
 from mirrorpose.engine.hooks import CurriculumProgress
 
 

@@ -4,15 +4,17 @@ Bit for bit, for every combination that changes where randomness comes from.
 """
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmpose.registry import HOOKS, MODELS
+from mmpose.registry import HOOKS
 
-from mirrorpose.models.mirrornet.pretraining import PoseAutoencoding
+from mirrorpose.testing.kills import first_difference
+from mirrorpose.testing.variants import VARIANTS, make
 
 
 @HOOKS.register_module(force=True)
@@ -29,52 +31,6 @@ class PowerCutAt(Hook):
             raise KeyboardInterrupt('power cut')
 
 
-@MODELS.register_module(force=True)
-class NoisyPoseAutoencoding(PoseAutoencoding):
-    """Draws from all three generators in every step, and in validation."""
-
-    def loss(self, inputs, data_samples):
-        losses = super().loss(inputs, data_samples)
-        dropped = torch.nn.functional.dropout(torch.ones(50), .5).mean()
-        factor = 1 + .1 * (float(np.random.rand()) + float(dropped))
-        return {k: v * factor for k, v in losses.items()}
-
-    def val_step(self, data):
-        np.random.rand(), torch.rand(3)
-        return super().val_step(data)
-
-
-JITTER = [dict(type='GetBBoxCenterScale', padding=1.),
-          dict(type='RandomFlip', direction='horizontal'),
-          dict(type='RandomBBoxTransform', shift_prob=.5)]
-
-
-def config(toy, folder, *, batches=None, by_epoch=True, workers=0,
-           persistent=False, interval=1, hooks=(), sampler=None, stage=True,
-           **changes):
-    """The toy's pose VAE with random augmentation."""
-    cfg = toy.cfg(folder)
-    cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
-    for key, value in changes.items():
-        cfg[key] = value
-    entry = cfg.stage_data.poses.train_dataloader
-    entry.num_workers = workers
-    if persistent:
-        entry.persistent_workers = True
-    entry.dataset.pipeline = JITTER + entry.dataset.pipeline[1:]
-    if sampler:
-        entry.sampler = sampler
-    cfg.stages[0].model.type = 'NoisyPoseAutoencoding'
-    from mirrorpose.engine.curriculum import CurriculumRunner
-    made = CurriculumRunner(cfg).stage_config('pose_vae')
-    made.work_dir = str(folder)
-    made.default_hooks.checkpoint.interval = interval
-    if not by_epoch:
-        made.train_cfg = dict(by_epoch=False, max_iters=9, val_interval=4)
-        made.default_hooks.checkpoint.by_epoch = False
-    return made
-
-
 def run(cfg, cut=None, resume=False):
     from mirrorpose.engine import PoseRunner
     from mirrorpose.engine.curriculum import stop_workers
@@ -82,7 +38,7 @@ def run(cfg, cut=None, resume=False):
     cfg.experiment_name = f'resume_{np.random.default_rng().integers(1e15)}'
     cfg.resume = resume
     if cut is not None:
-        cfg.custom_hooks = [*cfg.custom_hooks,
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
                             dict(type='PowerCutAt', iteration=cut)]
     runner = PoseRunner.from_cfg(cfg)
     try:
@@ -94,21 +50,10 @@ def run(cfg, cut=None, resume=False):
     return runner
 
 
-def same(a, b, where=''):
+def same(a, b):
     """Walks two checkpoints; every number has to be the same."""
-    assert type(a) is type(b), where
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            same(a[key], b[key], f'{where}[{key!r}]')
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for number, pair in enumerate(zip(a, b)):
-            same(*pair, f'{where}[{number}]')
-    else:
-        assert a == b or a != a, where
+    found = first_difference(a, b)
+    assert found is None, found
 
 
 def final(folder):
@@ -123,47 +68,16 @@ def final(folder):
     return newest.name, keep
 
 
-EMA = dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=.3)
-ADAM = dict(type='Adam', lr=3e-3)
-VARIANTS = dict(
-    epoch=dict(),
-    epoch_2_workers=dict(workers=2),
-    epoch_persistent=dict(workers=2, persistent=True),
-    iteration=dict(by_epoch=False),
-    iteration_2_workers=dict(by_epoch=False, workers=2),
-    iteration_stream=dict(by_epoch=False, sampler=dict(
-        type='InfiniteSampler')),
-    inside_an_epoch=dict(default_hooks_by_iteration=True),
-    averaged_weights=dict(hooks=[EMA]),
-    accumulation=dict(optim_wrapper=dict(
-        type='OptimWrapper', optimizer=ADAM, accumulative_counts=2)),
-    bfloat16=dict(optim_wrapper=dict(type='AutocastOptimWrapper',
-                                     optimizer=ADAM)),
-    scheduler=dict(param_scheduler=[
-        dict(type='LinearLR', start_factor=.1, begin=0, end=4,
-             by_epoch=False),
-        dict(type='CosineAnnealingLR', T_max=3, by_epoch=True)]),
-    early_stopping=dict(hooks=[dict(
-        type='EarlyStoppingHook', monitor='bound/explained', rule='greater',
-        patience=5)]))
-
-
-@pytest.fixture(scope='module', params=list(VARIANTS))
-def straight(request, tmp_path_factory):
-    """A run that is never broken, and how to make it."""
-    return request.param
-
-
 def variant(toy, name, folder):
-    changes = copy.deepcopy(VARIANTS[name])
-    inside = changes.pop('default_hooks_by_iteration', False)
-    cfg = config(toy, folder, **changes)
-    if inside:
-        cfg.default_hooks.checkpoint.by_epoch = False
-    return cfg
+    return make(name, folder)
 
 
-@pytest.mark.parametrize('name', list(VARIANTS))
+#: The adversarial one and the curriculum have tests of their own below.
+PLAIN = [name for name in VARIANTS
+         if name not in ('two_optimizers', 'curriculum')]
+
+
+@pytest.mark.parametrize('name', PLAIN)
 def test_bit_for_bit(toy, tmp_path, name):
     # 3 epochs of 3 iterations. Broken twice: in mid-epoch, and right after
     # the first resumed step.
@@ -219,6 +133,19 @@ def test_broken_between_save_and_validation(toy, tmp_path):
     same(final(whole)[1], final(broken)[1])
 
 
+def test_two_optimizers(toy, tmp_path):
+    """Critic and generator take turns, the latents are drawn."""
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    run(variant(toy, 'two_optimizers', whole))
+    run(variant(toy, 'two_optimizers', broken), cut=11)
+    assert list(broken.glob('*.pth'))
+    run(variant(toy, 'two_optimizers', broken), resume=True)
+    one, two = final(whole), final(broken)
+    assert set(one[1]['optimizer']) == {'critic', 'generator'}
+    assert one[0] == two[0]
+    same(one[1], two[1])
+
+
 def test_every_stage_of_a_curriculum(toy, tmp_path):
     """The joint stage too: noise of the VAEs, batch statistics."""
     from mirrorpose.engine import CurriculumRunner
@@ -229,10 +156,8 @@ def test_every_stage_of_a_curriculum(toy, tmp_path):
             if cut is not None:
                 cfg.custom_hooks = [*cfg.custom_hooks,
                                     dict(type='PowerCutAt', iteration=cut)]
-            try:
+            with contextlib.suppress(KeyboardInterrupt):
                 CurriculumRunner(cfg).train()
-            except KeyboardInterrupt:
-                pass
 
     go(tmp_path / 'whole')
     # The cut comes once in each stage: iterations count anew.

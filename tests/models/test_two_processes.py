@@ -1,19 +1,18 @@
 """Two gloo processes: what one process with the joint batch would compute.
 
-This file is also the program that the processes run.
+The function ``work`` of this file is what the processes run.
 """
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from mmengine.logging import MessageHub
+
+from mirrorpose.testing import run_processes
 
 LABELS = (True, False, True, True)
 KINDS = ('MirrorNet', 'PoseRecognition', 'PoseAutoencoding',
@@ -55,11 +54,8 @@ def one_step(toys, model, image, samples):
         k: p.grad for k, p in inner.named_parameters() if p.requires_grad}
 
 
-def work(rank: int, folder: Path) -> None:
-    """One of the processes; writes what it found to the folder."""
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/meet',
-                            rank=rank, world_size=2)
+def work(rank: int, folder: Path) -> dict:
+    """One of the processes."""
     from mmengine.model import MMDistributedDataParallel
     toys = load_toys()
     image, samples = joint_batch(toys)
@@ -97,27 +93,14 @@ def work(rank: int, folder: Path) -> None:
         out['weights'][kind] = {
             k: p.detach() for k, p in model.module.named_parameters()}
         out['grads'][kind] = grads
-    torch.save(out, folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    return out
 
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     """What each of the two processes found."""
-    folder = tmp_path_factory.mktemp('ranks')
-    env = dict(os.environ, OMP_NUM_THREADS='1')
-    jobs = [subprocess.Popen(
-        [sys.executable, '-W', 'ignore', __file__, str(rank), str(folder)],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for rank in (0, 1)]
-    try:
-        said = [job.communicate(timeout=180)[0] for job in jobs]
-    finally:
-        for job in jobs:
-            job.kill()
-    for job, text in zip(jobs, said):
-        assert job.returncode == 0, text
-    return [torch.load(folder / f'{rank}.pth') for rank in (0, 1)]
+    return run_processes(f'{__file__}:work', 2,
+                         tmp_path_factory.mktemp('ranks'))
 
 
 def test_loss_and_gradient_are_those_of_the_joint_batch(toy, ranks):
@@ -163,8 +146,3 @@ def test_ranks_stay_equal(ranks, kind, what):
 
 def test_weights_moved(ranks):
     assert ranks[1]['moved']
-
-
-if __name__ == '__main__':
-    import mirrorpose  # noqa: F401
-    work(int(sys.argv[1]), Path(sys.argv[2]))

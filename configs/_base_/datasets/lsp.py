@@ -27,7 +27,7 @@ still = [
 target = [dict(type='GenerateTarget', encoder=codec)]
 split = [dict(type='SplitSilhouette', heatmap_size=codec['heatmap_size'])]
 pack = [dict(type='PackPoseInputs', meta_keys=meta_keys)]
-load = [dict(type='LoadImage')]
+load = [dict(type='LoadCheckedImage')]
 
 lsp = dict(type='LspDataset', data_root=data_root, ann_file='lsp/lsp.npz',
            subset='train', label_fraction=label_fraction, split_seed=0)

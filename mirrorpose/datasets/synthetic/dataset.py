@@ -160,7 +160,8 @@ class SyntheticPoseDataset(BaseCocoStyleDataset):
                              self.split_seed)
         people = [dict(id=i, img_id=i, img_path='', is_labeled=True)
                   for i, keep in zip(ids, chosen) if keep]
-        self.split_digest = split_digest([p['id'] for p in people])
+        self.split_digest = split_digest(
+            [i for i, keep in zip(ids, chosen) if keep])
         return people
 
     def _rendered(self, index: int) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """Transforms that mmpose's pipelines lack."""
 from .labels import DropLabels
-from .loading import LoadBlankImage
+from .loading import LoadBlankImage, LoadCheckedImage
 from .silhouette import LoadSilhouette, SplitSilhouette
 
 __all__ = [
-    'DropLabels', 'LoadBlankImage', 'LoadSilhouette', 'SplitSilhouette'
+    'DropLabels', 'LoadBlankImage', 'LoadCheckedImage', 'LoadSilhouette',
+    'SplitSilhouette'
 ]

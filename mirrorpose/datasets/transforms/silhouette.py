@@ -17,6 +17,8 @@ from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import TRANSFORMS
 from xtcocotools import mask as coco_mask
 
+from ..broken import BrokenSampleError
+
 
 @TRANSFORMS.register_module()
 class LoadSilhouette(BaseTransform):
@@ -56,8 +58,9 @@ class LoadSilhouette(BaseTransform):
         mask = mmcv.imfrombytes(fileio.get(path), flag='grayscale',
                                 backend='cv2')
         if mask is None:
-            raise ValueError(f'silhouette {path!r} cannot be decoded; write '
-                             'it anew')
+            raise BrokenSampleError(
+                f'silhouette {path!r} cannot be decoded; write it anew',
+                reason='the silhouette cannot be decoded', where=path)
         return mask * 255 if mask.max() <= 1 else mask
 
     @staticmethod
