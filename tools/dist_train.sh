@@ -3,7 +3,8 @@
 #
 # Starts GPUS processes on this node (CPU processes with gloo where there is
 # no CUDA device). Several nodes: run it on each with NNODES, NODE_RANK,
-# MASTER_ADDR and PORT set. PYTHON names the interpreter.
+# MASTER_ADDR and PORT set. PYTHON names the interpreter. MAX_RESTARTS=N starts
+# all processes again when one dies; they go on from the last checkpoint.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '2s/^# /usage: /p' "${BASH_SOURCE[0]}" >&2
@@ -20,4 +21,5 @@ exec "$PYTHON" -m torch.distributed.run \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$gpus" \
+    --max-restarts="${MAX_RESTARTS:-0}" \
     "$tools/train.py" "$config" --launcher pytorch "$@"

@@ -11,6 +11,7 @@ order, skips finished ones and resumes a broken one); any other config by
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import MutableMapping
@@ -113,7 +114,9 @@ def merge_args(cfg: Any, args: argparse.Namespace) -> None:
                 if not changed and part is cfg:
                     raise cli.UsageError('--amp: optim_wrapper names no '
                                          'optimizer.')
-    if args.resume == 'auto':
+    restarted = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')) > 0
+    if args.resume == 'auto' or restarted:
+        # torchrun starts a broken run again with the same arguments
         cfg.resume = True
         cfg.load_from = None
     elif args.resume is not None:

@@ -17,20 +17,6 @@ from mirrorpose.testing.kills import first_difference
 from mirrorpose.testing.variants import VARIANTS, make
 
 
-@HOOKS.register_module(force=True)
-class PowerCutAt(Hook):
-    """Breaks the run before an iteration."""
-
-    priority = 'VERY_HIGH'
-
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if runner.iter == self.iteration:
-            raise KeyboardInterrupt('power cut')
-
-
 def run(cfg, cut=None, resume=False):
     from mirrorpose.engine import PoseRunner
     from mirrorpose.engine.curriculum import stop_workers

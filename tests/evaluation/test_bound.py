@@ -31,5 +31,5 @@ def test_last_batch_may_be_padded():
 def test_errors():
     with pytest.raises(ValueError, match='no sample'):
         MeanBound.calculate([])
-    with pytest.raises(ValueError, match='no "bound"'):
+    with pytest.raises(ValueError, match='dict "bound"'):
         MeanBound().process({}, [dict(pred_instances=1)])
