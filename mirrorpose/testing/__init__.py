@@ -12,5 +12,5 @@ from .toys import ToyPeople, toy_cfg
 from .variants import NoisyPoseAutoencoding
 
 __all__ = ['DieOnce', 'NoisyPoseAutoencoding', 'PowerCutAt', 'ToyPeople',
-           'ToyPoints', 'ToyWGAN', 'run_processes', 'toy_cfg', 'toy_gan_cfg', 'toy_gan_optimizers',
-           'toy_points']
+           'ToyPoints', 'ToyWGAN', 'run_processes', 'toy_cfg', 'toy_gan_cfg',
+           'toy_gan_optimizers', 'toy_points']

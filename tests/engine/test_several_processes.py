@@ -4,6 +4,7 @@ This file is also the program that the processes run.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -38,10 +39,8 @@ def go(folder: Path, name: str, cut: int | None = None,
     if name != 'two_optimizers':
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel')
     setup_distributed(cfg, 'pytorch')
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         PoseRunner.from_cfg(cfg).train()
-    except KeyboardInterrupt:
-        pass
     barrier()
 
 
