@@ -168,6 +168,25 @@ class PoseRunner(Runner):
                 hooks[name] = dict(hook, type=REPLACED_HOOKS[hook['type']])
         super().register_default_hooks(hooks)
 
+    def _maybe_compile(self, target: str) -> None:
+        """Compiles the networks of the model where the config says so.
+
+        mmengine compiles the whole ``train_step``, with data samples,
+        logging and optimizer inside. Here every child with parameters is
+        compiled in place; names in checkpoints stay.
+        """
+        options = self.cfg.get('compile')
+        if not options or target != 'train_step':
+            return
+        options = dict(options) if isinstance(options, dict) else {}
+        model = self.model.module if is_model_wrapper(self.model) \
+            else self.model
+        for child in model.children():
+            if any(True for _ in child.parameters()):
+                child.compile(**options)
+        self.logger.info('the networks are compiled in their first steps, '
+                         'which takes minutes')
+
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the training loop: exact ones for ``by_epoch``."""
         if isinstance(loop, dict) and 'by_epoch' in loop \

@@ -60,7 +60,7 @@ class PoseRecognition(TopdownPoseEstimator):
 
     def recognize(self, inputs: Tensor) -> list[Tensor]:
         """q_alpha(y|x): mean heatmaps (N, K, h, w) of every stack."""
-        out = self.head.forward(self.extract_feat(inputs))
+        out = self.head(self.extract_feat(inputs))
         stacks = out if isinstance(out, (list, tuple)) else [out]
         return [stack.float() for stack in stacks]
 
