@@ -2,7 +2,7 @@
 
     python benchmarks/switches.py [CONFIG] [--batch 32] [--steps 12]
 
-Trains the top level of a config (MirrorNet's joint stage, from scratch) on
+Trains the top level of a config (MirrorNet's joint stage) on
 the same batches under every setting, the settings taking turns so that the
 machine's mood meets all alike. Prints seconds a step (median), the gain over
 float32, the loss after all steps, and the relative difference of the first
@@ -92,6 +92,9 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=32)
     parser.add_argument('--steps', type=int, default=12)
     parser.add_argument('--no-compile', action='store_true')
+    parser.add_argument('--checkpoint', type=Path,
+                        help='weights to start from; random ones exaggerate '
+                        'the drift')
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' /
                         'results' / 'switches.json')
     args = parser.parse_args()
@@ -112,6 +115,8 @@ def main() -> None:
         settings = [Setting(cfg, folder, name, **options)
                     for name, options in SETTINGS.items()
                     if not (args.no_compile and options.get('compile'))]
+        if args.checkpoint:
+            settings[0].runner.load_checkpoint(str(args.checkpoint))
         for other in settings[1:]:
             other.runner.model.load_state_dict(
                 settings[0].runner.model.state_dict())

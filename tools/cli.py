@@ -173,7 +173,8 @@ def merge_options(cfg: Any, options: dict[str, Any] | None) -> None:
         inspect.signature(Runner.__init__).parameters) | {
             'sync_bn', 'find_unused_parameters', 'compile', 'only_stage',
             'runner_type', 'stages', 'preprocess_cfg', 'trust_checkpoint',
-            'resume_changed', 'broken_samples', 'channels_last'}
+            'resume_changed', 'broken_samples', 'channels_last',
+            'consistency'}
     for key in options:
         first = key.partition('.')[0]
         if first not in known:

@@ -30,6 +30,7 @@ from . import checkpoint as checkpoints
 from . import identity, random_state
 from .checkpoint import plain
 from .checkpoint_hook import last_good_checkpoint
+from .consistency import check_consistency
 from .files import Owned, remove_stale, write_atomically
 from .loops import TRAIN_LOOPS
 
@@ -139,12 +140,15 @@ class PoseRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config | ConfigDict) -> PoseRunner:
-        """Builds from a config, after :func:`resolve`.
+        """Builds from a config, after :func:`resolve` and a check.
 
-        ``channels_last=True`` in the config lays weights out so, which the
+        Joint names, counts, flips, limbs, codec and metric have to agree
+        (:mod:`mirrorpose.engine.consistency`; ``consistency='warn'`` only
+        says so, ``'off'`` does not look). ``channels_last=True`` in the config lays weights out so, which the
         convolutions then pass on.
         """
         cfg = resolve(cfg)
+        check_consistency(cfg)
         if type(cfg) is Config:
             cfg = copy.copy(cfg)
             object.__setattr__(cfg, '__class__', _FormattedOnce)
