@@ -14,6 +14,19 @@ import mirrorpose  # noqa: F401  (makes mmpose importable, registers all)
 torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '2')))
 
 
+@pytest.fixture(scope='session', autouse=True)
+def crop_cache(tmp_path_factory):
+    """Crop caches of the tests go away with them."""
+    folder = tmp_path_factory.mktemp('crops')
+    before = os.environ.get('MIRRORPOSE_CACHE')
+    os.environ['MIRRORPOSE_CACHE'] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ['MIRRORPOSE_CACHE']
+    else:
+        os.environ['MIRRORPOSE_CACHE'] = before
+
+
 @pytest.fixture(scope='session')
 def data_root() -> Path:
     """Folder of the prepared data; skips where there is none."""

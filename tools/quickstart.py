@@ -18,7 +18,7 @@ from mmpose.registry import RUNNERS
 
 import mirrorpose  # noqa: F401
 from mirrorpose.engine.curriculum import CurriculumRunner
-from mirrorpose.engine.files import write_text
+from mirrorpose.utils.files import write_text
 from mirrorpose.visualization import build_report
 
 ROOT = Path(__file__).resolve().parents[1]

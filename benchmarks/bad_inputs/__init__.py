@@ -115,7 +115,7 @@ def run(case: Case) -> tuple[str, str] | None:
     """
     from mmengine.registry import DefaultScope, init_default_scope
 
-    from mirrorpose.engine.random_state import preserved
+    from mirrorpose.utils.random_state import preserved
     if DefaultScope.get_current_instance() is None:
         init_default_scope('mmpose')
     level = logging.root.manager.disable

@@ -5,6 +5,7 @@ from .broken import BrokenSampleError, BrokenSamples
 from .coco import CocoPoseDataset
 from .codecs import OneHotHeatmap
 from .combined import CombinedPoseDataset
+from .crops import CachedCropDataset
 from .lsp import LspDataset
 from .mpii import MpiiSplitDataset
 from .poses import PoseCollectionDataset
@@ -14,9 +15,9 @@ from .synthetic import SyntheticPoseDataset, SyntheticWorld
 from .zip_backend import ZipBackend
 
 __all__ = [
-    'BrokenSampleError', 'BrokenSamples', 'CocoPoseDataset',
-    'CombinedPoseDataset', 'LspDataset', 'MpiiSplitDataset', 'OneHotHeatmap',
-    'PoseCollectionDataset', 'SemiSupervisedSampler', 'SilhouetteDataset',
-    'SyntheticPoseDataset', 'SyntheticWorld', 'ZipBackend',
-    'check_annotations', 'transforms'
+    'BrokenSampleError', 'BrokenSamples', 'CachedCropDataset',
+    'CocoPoseDataset', 'CombinedPoseDataset', 'LspDataset',
+    'MpiiSplitDataset', 'OneHotHeatmap', 'PoseCollectionDataset',
+    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticPoseDataset',
+    'SyntheticWorld', 'ZipBackend', 'check_annotations', 'transforms'
 ]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..engine.random_state import seeded
+from ..utils.random_state import seeded
 from .annotation_checks import check_dataset, report_findings
 from .broken import BrokenSampleError, BrokenSamples, broken_sample
 from .members import leaves, locate, sample_name

@@ -19,23 +19,11 @@ from mmengine.dataset import InfiniteSampler
 from mmpose.datasets.samplers import MultiSourceSampler
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from ..engine.random_state import seeded
+from ..utils.random_state import mix, seeded
 
 #: Samplers that go on where they were when iterated again, whatever
 #: ``set_epoch`` says: their position is the number of batches drawn so far.
 STREAMS = (InfiniteSampler, MultiSourceSampler)
-
-
-def mix(values: np.ndarray) -> np.ndarray:
-    """splitmix64's finaliser: uint64 in, well mixed uint64 out.
-
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-    OOPSLA 2014.
-    """
-    z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def sample_keys(seed: int, epoch: int, indices: Sequence[int],

@@ -40,10 +40,12 @@ class SemiSupervisedSampler(Sampler):
                  source_ratio: Sequence[int],
                  shuffle: bool = True,
                  seed: int | None = None) -> None:
-        if not isinstance(dataset, CombinedDataset):
-            raise TypeError('SemiSupervisedSampler wants a CombinedDataset, '
-                            f'got {type(dataset).__name__}')
-        lengths = [len(d) for d in dataset.datasets]
+        members = getattr(dataset, 'datasets', None)
+        if members is None:
+            raise TypeError('SemiSupervisedSampler wants a CombinedDataset '
+                            '(or a CachedCropDataset around one), got '
+                            f'{type(dataset).__name__}')
+        lengths = [len(d) for d in members]
         if len(source_ratio) != len(lengths):
             raise ValueError(f'source_ratio {tuple(source_ratio)} has not '
                              f'one part for each of {len(lengths)} data sets')

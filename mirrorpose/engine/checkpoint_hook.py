@@ -11,8 +11,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmpose.registry import HOOKS
 
+from ..utils.files import write_text
 from . import checkpoint as checkpoints
-from .files import write_text
 
 POINTER = 'last_checkpoint'
 

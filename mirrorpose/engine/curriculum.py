@@ -36,8 +36,8 @@ from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from mmpose.registry import RUNNERS
 
+from ..utils.files import locked, write_text
 from .checkpoint_hook import last_checkpoint, last_good_checkpoint
-from .files import locked, write_text
 from .runner import PoseRunner, resolve, set_everywhere
 
 MANIFEST = 'curriculum.json'

@@ -11,7 +11,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmpose.registry import HOOKS
 
-from .files import write_text
+from ..utils.files import write_text
 
 
 @HOOKS.register_module()

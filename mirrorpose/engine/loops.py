@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets.guarded import guard, open_broken_samples
 from ..datasets.keyed import KeyedBatchSampler, make_keyed
-from . import random_state
+from ..utils import random_state
 from .odd_batches import check_loader
 
 __all__ = ['EpochTrainLoop', 'IterTrainLoop']
@@ -40,6 +40,9 @@ class _Resumable:
         broken = open_broken_samples(
             self.dataloader.dataset, runner.work_dir,
             **(runner.cfg.get('broken_samples') or {}))
+        dataset: Any = self.dataloader.dataset
+        if hasattr(dataset, 'prepare'):  # a cache is built once, here
+            dataset.prepare(broken)
         self.batches = make_keyed(self.dataloader, int(runner.seed),
                                   guard(broken))
 

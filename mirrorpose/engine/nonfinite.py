@@ -12,8 +12,8 @@ from mmengine.optim import OptimWrapperDict
 from mmpose.registry import HOOKS
 from torch import Tensor
 
+from ..utils.files import write_atomically
 from .checkpoint import plain
-from .files import write_atomically
 
 #: Iterations after which a skipped batch is forgotten.
 WINDOW = 1000

@@ -24,14 +24,16 @@ from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmpose.registry import DATASETS, RUNNERS
 
+from ..datasets.crops import use_crop_cache
 from ..datasets.lsp import LabelSplitDataset
+from ..utils import random_state
+from ..utils.files import Owned, remove_stale, write_atomically
 from ..version import __version__
 from . import checkpoint as checkpoints
-from . import identity, random_state
+from . import identity
 from .checkpoint import plain
 from .checkpoint_hook import last_good_checkpoint
 from .consistency import check_consistency
-from .files import Owned, remove_stale, write_atomically
 from .loops import TRAIN_LOOPS
 
 
@@ -55,7 +57,8 @@ def resolve(cfg: Config) -> Config:
 
     ``label_fraction`` and ``split_seed`` at the top level set those of every
     data set below. ``batch_size_is_global=True`` divides the training batch
-    size by the number of processes.
+    size by the number of processes. ``crop_cache`` puts the training data
+    into a :class:`CachedCropDataset`.
 
     Raises:
         ValueError: The global batch size cannot be divided evenly, or a
@@ -84,7 +87,7 @@ def resolve(cfg: Config) -> Config:
         if 'batch_size' in loader.get('sampler', {}):
             loader.sampler.batch_size = loader.batch_size
         cfg.batch_size_is_global = False  # done, for whoever resolves again
-    return cfg
+    return use_crop_cache(cfg)
 
 
 def _set_policy(node: Any, policy: str) -> None:
@@ -144,8 +147,8 @@ class PoseRunner(Runner):
 
         Joint names, counts, flips, limbs, codec and metric have to agree
         (:mod:`mirrorpose.engine.consistency`; ``consistency='warn'`` only
-        says so, ``'off'`` does not look). ``channels_last=True`` in the config lays weights out so, which the
-        convolutions then pass on.
+        says so, ``'off'`` does not look). ``channels_last=True`` in the
+        config lays weights out so, which the convolutions then pass on.
         """
         cfg = resolve(cfg)
         check_consistency(cfg)

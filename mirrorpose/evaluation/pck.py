@@ -15,8 +15,8 @@ from mmengine.logging import print_log
 from mmpose.evaluation.metrics import MpiiPCKAccuracy
 from mmpose.registry import METRICS
 
-from mirrorpose.engine.files import write_text
 from mirrorpose.structures.skeleton import Skeleton
+from mirrorpose.utils.files import write_text
 
 #: Column to the anatomical landmarks that it is the mean of.
 PARTS: dict[str, tuple[str, ...]] = {

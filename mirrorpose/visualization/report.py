@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from mmpose.registry import DATASETS
 
-from ..engine.files import write_text
 from ..evaluation.pck import NORMS
+from ..utils.files import write_text
 from ..version import __version__
 from . import gallery, tables
 from .curves import Curve, Panel, curves_figure, figure_png, panels_of

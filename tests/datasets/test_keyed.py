@@ -15,9 +15,9 @@ from mirrorpose.datasets.keyed import (
     KeyedBatchSampler,
     KeyedDataset,
     make_keyed,
-    mix,
     sample_keys,
 )
+from mirrorpose.utils.random_state import mix
 
 
 class Draws(torch.utils.data.Dataset):

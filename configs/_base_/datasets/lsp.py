@@ -2,6 +2,9 @@
 # standard 1 K for testing. Crops of 256 x 256.
 data_root = '{{$MIRRORPOSE_DATA:data}}/'
 label_fraction = 0.2  # of both sets, by a seeded hash of the sample's id
+# People are decoded and cropped once; batches are made from memory-mapped
+# bytes (docs/engine.md). None: mmpose's pipeline, image by image.
+crop_cache = dict()
 
 # Gaussian maps; the paper's are one-hot: dict(type='OneHotHeatmap', ...).
 codec = dict(type='MSRAHeatmap', input_size=(256, 256),

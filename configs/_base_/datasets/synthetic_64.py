@@ -1,5 +1,6 @@
 # The embedded world in crops of 64 x 64: no files, every label known.
 label_fraction = 0.25
+crop_cache = dict()  # see lsp.py
 images = 2000
 codec = dict(type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16),
              sigma=1.)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmpose.utils.typing import SampleList
 from torch import Tensor
 
+from mirrorpose.datasets.crops import CropSamples
+
 
 class PoseBatch(NamedTuple):
     """A batch at the resolution of the heatmaps.
@@ -60,6 +62,9 @@ def gather(inputs: Tensor, data_samples: SampleList,
     """
     if not data_samples or not len(inputs):
         raise ValueError('the batch is empty')
+    if isinstance(data_samples, CropSamples) \
+            and data_samples.heatmaps is not None:
+        return _from_stacked(inputs, data_samples, joints)
     for d in data_samples:
         if 'gt_fields' not in d or 'heatmaps' not in d.gt_fields:
             raise ValueError(
@@ -67,11 +72,7 @@ def gather(inputs: Tensor, data_samples: SampleList,
                 "GenerateTarget with a heatmap codec (un-annotated ones too: "
                 'DropLabels before it)')
     pose = torch.stack([d.gt_fields.heatmaps for d in data_samples])
-    if joints is not None and pose.shape[1] != joints:
-        raise ValueError(
-            f'the model has {joints} joints, but sample '
-            f'{sample_id(data_samples[0])} has {pose.shape[1]}: give the data '
-            "set's metainfo and the head the same joint set")
+    _check_joints(pose, joints, data_samples)
     labelled = torch.tensor(
         [bool(d.metainfo.get('is_labeled', True)) for d in data_samples],
         device=pose.device)
@@ -86,3 +87,24 @@ def gather(inputs: Tensor, data_samples: SampleList,
     pose = pose.masked_fill(~present[..., None, None], 0.)
     return PoseBatch(reduce_image(inputs, pose), pose, present, labelled,
                      silhouette)
+
+
+def _check_joints(pose: Tensor, joints: int | None,
+                  data_samples: SampleList) -> None:
+    if joints is not None and pose.shape[1] != joints:
+        raise ValueError(
+            f'the model has {joints} joints, but sample '
+            f'{sample_id(data_samples[0])} has {pose.shape[1]}: give the data '
+            "set's metainfo and the head the same joint set")
+
+
+def _from_stacked(inputs: Tensor, held: CropSamples,
+                  joints: int | None) -> PoseBatch:
+    """A batch of the crop cache, whose targets are stacked already."""
+    pose, labelled = held.heatmaps, held.labelled
+    assert pose is not None
+    _check_joints(pose, joints, held)
+    present = (held.keypoint_weights > 0) & labelled[:, None]
+    pose = pose.masked_fill(~present[..., None, None], 0.)
+    return PoseBatch(reduce_image(inputs, pose), pose, present, labelled,
+                     held.silhouette)

@@ -77,3 +77,15 @@ def seeded(key: int, restores: bool = True) -> Iterator[None]:
             random.setstate(before[0])
             np.random.set_state(before[1])
             torch.default_generator.set_state(before[2])
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """splitmix64's finaliser: uint64 in, well mixed uint64 out.
+
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+    OOPSLA 2014.
+    """
+    z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import torch
 
-from mirrorpose.engine import checkpoint, random_state
+from mirrorpose.engine import checkpoint
+from mirrorpose.utils import random_state
 
 
 def draw():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mirrorpose.engine.files import (
+from mirrorpose.utils.files import (
     Owned,
     is_disk_full,
     remove_stale,
@@ -114,7 +114,7 @@ def test_stale_parts_are_removed(tmp_path):
 HOLDER = '''
 import sys, time
 from pathlib import Path
-from mirrorpose.engine.files import Owned
+from mirrorpose.utils.files import Owned
 owned = Owned(Path(sys.argv[1]))
 print('owned', flush=True)
 time.sleep(60)
