@@ -101,10 +101,11 @@ def _check_joints(pose: Tensor, joints: int | None,
 def _from_stacked(inputs: Tensor, held: CropSamples,
                   joints: int | None) -> PoseBatch:
     """A batch of the crop cache, whose targets are stacked already."""
-    pose, labelled = held.heatmaps, held.labelled
-    assert pose is not None
+    pose, weights = held.heatmaps, held.keypoint_weights
+    labelled = held.labelled
+    assert pose is not None and weights is not None
     _check_joints(pose, joints, held)
-    present = (held.keypoint_weights > 0) & labelled[:, None]
+    present = (weights > 0) & labelled[:, None]
     pose = pose.masked_fill(~present[..., None, None], 0.)
     return PoseBatch(reduce_image(inputs, pose), pose, present, labelled,
                      held.silhouette)
