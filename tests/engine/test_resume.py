@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -242,3 +243,47 @@ def test_stock_mmengine_reads_our_checkpoint(toy, tmp_path):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.epoch == 3
+
+
+def test_workers_do_not_matter(toy, tmp_path):
+    """The same weights with no worker, two, and two that stay."""
+    ends = []
+    for name in ('epoch', 'epoch_2_workers', 'epoch_2_persistent_workers'):
+        run(variant(toy, name, tmp_path / name))
+        ends.append(final(tmp_path / name)[1]['state_dict'])
+    same(ends[0], ends[1])
+    same(ends[0], ends[2])
+
+
+def synthetic(folder, workers):
+    """The recognizer of the small synthetic config, from its crop cache."""
+    from mmengine.config import Config
+
+    from mirrorpose.engine.curriculum import CurriculumRunner
+    root = Path(__file__).resolve().parents[2]
+    cfg = Config.fromfile(root / 'configs' / 'mirrornet_small_synthetic.py')
+    cfg.work_dir, cfg.log_level = str(folder), 'WARNING'
+    cfg = CurriculumRunner(cfg).stage_config('recognizer')
+    loader = cfg.train_dataloader
+    loader.batch_size, loader.num_workers = 8, workers
+    loader.persistent_workers = workers > 0
+    loader.dataset.num_samples = 96  # a quarter of them is annotated
+    cfg.work_dir, cfg.train_cfg.max_epochs = str(folder), 3
+    for key in ('val_dataloader', 'val_evaluator', 'val_cfg'):
+        cfg[key] = None
+    cfg.model.backbone.base_channels = cfg.model.backbone.stem_channels = 8
+    cfg.model.head.update(in_channels=64, deconv_out_channels=(8, 8, 8))
+    cfg.custom_hooks = [h for h in cfg.custom_hooks
+                        if h.type != 'CurriculumProgress']
+    return cfg
+
+
+def test_the_crop_cache(toy, tmp_path):
+    """Batches made whole: any number of workers, broken or not."""
+    run(synthetic(tmp_path / 'whole', 0))
+    run(synthetic(tmp_path / 'broken', 2), cut=4)
+    assert list((tmp_path / 'broken').glob('*.pth'))
+    run(synthetic(tmp_path / 'broken', 2), resume=True)
+    one, two = (final(tmp_path / f) for f in ('whole', 'broken'))
+    assert one[0] == two[0]
+    same(one[1], two[1])
