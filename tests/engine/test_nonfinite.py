@@ -11,6 +11,7 @@ from mmpose.registry import HOOKS, MODELS
 
 from mirrorpose.engine import NonFiniteGuard
 from mirrorpose.models.mirrornet.pretraining import PoseAutoencoding
+from mirrorpose.testing import ToyWGAN, toy_gan_cfg
 
 
 @MODELS.register_module(force=True)
@@ -169,3 +170,33 @@ class TestTerms:
         hook = NonFiniteGuard()
         hook.after_train_iter(SimpleNamespace(iter=0), 0, outputs=None)
         self.after(hook)
+
+
+@MODELS.register_module(force=True)
+class PoisonedWGAN(ToyWGAN):
+    """The critic's loss is NaN in the fourth iteration."""
+
+    calls = 0
+
+    def critic_losses(self, **batch):
+        losses = super().critic_losses(**batch)
+        type(self).calls += 1
+        if type(self).calls == 4:
+            losses = {k: v * math.nan if 'loss' in k else v
+                      for k, v in losses.items()}
+        return losses
+
+
+def test_two_optimizers_rest_together(toy, tmp_path):
+    """A critic that is not finite keeps the generator from stepping, too."""
+    from mirrorpose.engine import PoseRunner
+    PoisonedWGAN.calls = 0
+    Witness.seen.clear()
+    cfg = toy_gan_cfg(tmp_path, model=dict(type='PoisonedWGAN'))
+    cfg.custom_hooks = [
+        dict(type='NonFiniteGuard', on_nonfinite='skip', max_skipped=1),
+        dict(type='Witness')]
+    PoseRunner.from_cfg(cfg).train()
+    assert equal(Witness.seen[3], Witness.seen[4])
+    assert not equal(Witness.seen[2], Witness.seen[3])
+    assert not equal(Witness.seen[4], Witness.seen[5])
