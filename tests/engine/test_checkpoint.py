@@ -100,7 +100,8 @@ class TestMakeSafe:
             got['message_hub'])
 
     def test_foreign_entry_is_named(self):
-        with pytest.raises(TypeError, match=r"checkpoint\['a'\].*object"):
+        with pytest.raises(TypeError, match=(
+                r"checkpoint\['extra'\]\['a'\].*object")):
             checkpoints.make_safe(dict(state_dict={}, extra=dict(a=object())))
 
 
