@@ -109,11 +109,16 @@ def setup_distributed(cfg: MutableMapping[str, Any], launcher: str) -> bool:
     dist_cfg['backend'] = 'gloo'
     if not torch_dist.is_initialized():
         _export_rendezvous(launcher)
-        options: dict[str, Any] = {}
-        if dist_cfg.get('timeout') is not None:
-            options['timeout'] = datetime.timedelta(
-                seconds=float(dist_cfg['timeout']))
-        torch_dist.init_process_group('gloo', **options)
+        timeout = datetime.timedelta(
+            seconds=float(dist_cfg.get('timeout') or 1800.))
+        # After a restart the store may still hold the addresses of the
+        # processes that died: every attempt has names of its own.
+        attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
+        store, rank, world = next(torch_dist.rendezvous(
+            'env://', timeout=timeout))
+        torch_dist.init_process_group(
+            'gloo', store=torch_dist.PrefixStore(f'attempt_{attempt}', store),
+            rank=rank, world_size=world, timeout=timeout)
     for part in _configs_of(cfg):
         # a stage without its own wrapper inherits the one at the top
         if part is not cfg and not part.get('model_wrapper_cfg'):
