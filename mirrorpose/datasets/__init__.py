@@ -10,14 +10,24 @@ from .lsp import LspDataset
 from .mpii import MpiiSplitDataset
 from .poses import PoseCollectionDataset
 from .samplers import SemiSupervisedSampler
+from .sequences import (
+    DetectorNoise,
+    MocapArchive,
+    MotionFiles,
+    PoseSequenceDataset,
+    ReplayedNoise,
+    SyntheticMotions,
+)
 from .silhouettes import SilhouetteDataset
 from .synthetic import SyntheticPoseDataset, SyntheticWorld
 from .zip_backend import ZipBackend
 
 __all__ = [
     'BrokenSampleError', 'BrokenSamples', 'CachedCropDataset',
-    'CocoPoseDataset', 'CombinedPoseDataset', 'LspDataset',
-    'MpiiSplitDataset', 'OneHotHeatmap', 'PoseCollectionDataset',
-    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticPoseDataset',
-    'SyntheticWorld', 'ZipBackend', 'check_annotations', 'transforms'
+    'CocoPoseDataset', 'CombinedPoseDataset', 'DetectorNoise', 'LspDataset',
+    'MocapArchive', 'MotionFiles', 'MpiiSplitDataset', 'OneHotHeatmap',
+    'PoseCollectionDataset', 'PoseSequenceDataset', 'ReplayedNoise',
+    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticMotions',
+    'SyntheticPoseDataset', 'SyntheticWorld', 'ZipBackend',
+    'check_annotations', 'transforms'
 ]

@@ -1,4 +1,13 @@
 """Models: the hall (``pose``), the four systems, and parts for others."""
-from . import backbones, data_preprocessors, losses, mirrornet, pose
+from . import (
+    backbones,
+    completion,
+    data_preprocessors,
+    jumps,
+    losses,
+    mirrornet,
+    pose,
+)
 
-__all__ = ['backbones', 'data_preprocessors', 'losses', 'mirrornet', 'pose']
+__all__ = ['backbones', 'completion', 'data_preprocessors', 'jumps', 'losses',
+           'mirrornet', 'pose']

@@ -1,0 +1,175 @@
+"""How fast JUMPS trains and searches on one core.
+
+    python benchmarks/jumps_speed.py [--checkpoint FILE]
+
+A second of video is 25 frames and, with windows of 24 half overlapping, 25 /
+12 windows. The sides of each comparison do the same number of steps from the
+same starts; they take turns in one process on one thread. Measured is
+processor time, which other work on the machine disturbs less than it does the
+clock. Without a checkpoint the weights are as they are drawn: time does not
+depend on them, but for early stops, which are left out then. Writes
+``benchmarks/results/jumps_speed.json``.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmpose.registry import MODELS
+from torch import Tensor
+
+import mirrorpose  # noqa: F401  (registers everything)
+from mirrorpose.engine import checkpoint as checkpoints
+from mirrorpose.engine.optimizers import PerChildOptimWrapperConstructor
+from mirrorpose.models.jumps import Jumps, JumpsCompleter
+from mirrorpose.models.jumps.canonical import SKELETON
+
+ROOT = Path(__file__).resolve().parents[1]
+WINDOWS_A_SECOND = 25 / 12
+TWELVE = [f'{side}_{part}' for side in ('left', 'right') for part in (
+    'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle')]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor time of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+# -- the straightforward search ---------------------------------------------
+def plain_loss(made: Tensor, target: Tensor, observed: Tensor,
+               critic: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """Eq. 10 of one generated window, by an SVD as textbooks do it."""
+    a, b = made[observed], target[observed]
+    mean_a, mean_b = a.mean(0), b.mean(0)
+    u, s, vt = torch.linalg.svd((b - mean_b).T @ (a - mean_a))
+    turn = u @ vt
+    size = s.sum() / (a - mean_a).square().sum()
+    out = size * (made - mean_a) @ turn.T + mean_b
+    loss = 10 * (out - target)[observed].norm(dim=-1).mean()
+    both = observed[1:] & observed[:-1]
+    steps = (out.diff(dim=0) - target.diff(dim=0))[both]
+    loss = loss + 5 * steps.norm(dim=-1).mean()
+    if critic is not None:
+        loss = loss - 15 * critic(made[None])[0]
+    return loss
+
+
+def one_by_one(model: Jumps, target: Tensor, observed: Tensor,
+               starts: Tensor, steps: int, with_critic: bool) -> None:
+    """A window at a time, a start at a time, ``torch.optim.Adam``."""
+    critic = model.critic if with_critic else None
+    for window, seen in zip(target, observed):
+        for start in starts:
+            z = start[None].clone().requires_grad_()
+            adam = torch.optim.Adam([z], 1., (.8, .999))
+            for _ in range(steps):
+                adam.zero_grad()
+                loss = plain_loss(model.generator(z)[0], window, seen, critic)
+                loss.backward(inputs=[z])
+                adam.step()
+
+
+def searches(model: Jumps, windows: Tensor, observed: Tensor,
+             rounds: int) -> dict:
+    """Seconds of processor time a second of video."""
+    few, steps = 2, 10
+    starts = torch.randn(8, model.latent)
+    works: dict[str, tuple[Callable[[], object], int, int]] = {}
+    for name, weight in (('critic', 15.), ('no critic', 0.)):
+        ours = JumpsCompleter(model, restarts=7, keep=False, search=dict(
+            steps=steps, rate=1., critic_weight=weight))
+        works[f'loop, {name}'] = (
+            lambda w=weight: one_by_one(model, windows[:few], observed[:few],
+                                        starts, steps, bool(w)), few, steps)
+        works[f'batched, {name}'] = (
+            lambda o=ours: o.complete(windows, observed), len(windows), steps)
+    fast = JumpsCompleter(model, search=dict(steps=50))
+    works['encoder start, 50 steps'] = (
+        lambda: fast.complete(windows, observed), len(windows), 50)
+    fewest = JumpsCompleter(model, search=dict(steps=10))
+    works['encoder start, 10 steps'] = (
+        lambda: fewest.complete(windows, observed), len(windows), 10)
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, (work, number, made) in works.items():
+            spent = seconds(work) / number
+            if name.startswith(('loop', 'batched')):
+                spent *= 200 / made  # of 200 steps
+            if turn:
+                times[name].append(spent * WINDOWS_A_SECOND)
+    return {name: dict(median=statistics.median(v), least=min(v),
+                       most=max(v)) for name, v in times.items()}
+
+
+def training(model: Jumps, rounds: int, batch: int = 256) -> dict:
+    """Iterations a second of processor time."""
+    entry = dict(optimizer=dict(type='Adam', lr=1e-4, betas=(.5, .999)))
+    wrappers = PerChildOptimWrapperConstructor(dict(
+        critic=entry, generator=dict(entry, children=[
+            'generator', 'encoder'])))(model)
+    data = dict(inputs=.3 * torch.randn(batch, 24, len(SKELETON), 2))
+    model.train()
+    spent = [seconds(lambda: model.train_step(data, wrappers))
+             for _ in range(rounds + 1)][1:]
+    return dict(batch=batch, iterations_a_second=1 / statistics.median(spent),
+                windows_a_second=batch / statistics.median(spent))
+
+
+def main() -> None:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(description='Speed of JUMPS')
+    parser.add_argument('--checkpoint', type=Path)
+    parser.add_argument('--windows', type=int, default=32)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--out', type=Path, default=(
+        ROOT / 'benchmarks' / 'results' / 'jumps_speed.json'))
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    MMLogger.get_instance('mmengine').setLevel('ERROR')
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'models' / 'jumps.py')
+    model = MODELS.build(cfg.model)
+    if args.checkpoint:
+        held = checkpoints.load(args.checkpoint, 'cpu')
+        checkpoints.check_fits(model, held, str(args.checkpoint))
+        model.load_state_dict(held['state_dict'])
+    model.eval()
+    windows = .3 * torch.randn(args.windows, 24, len(SKELETON), 2)
+    observed = torch.zeros(windows.shape[:-1], dtype=torch.bool)
+    observed[:, :, SKELETON.index(*TWELVE)] = True
+    found = searches(model, windows, observed, args.rounds)
+    report = dict(
+        machine=dict(processor=platform.processor() or platform.machine(),
+                     torch=torch.__version__, threads=1),
+        windows=args.windows, rounds=args.rounds, restarts=8,
+        processor_seconds_a_video_second=found,
+        ratio={name: found[f'loop, {name}']['median']
+               / found[f'batched, {name}']['median']
+               for name in ('critic', 'no critic')},
+        training={d: training(MODELS.build(Config.fromfile(
+            ROOT / 'configs' / '_base_' / 'models' / 'jumps.py').model),
+            args.rounds) for d in ('S5', )})
+    for name, value in found.items():
+        print(f'{name:26s} {value["median"]:8.3f} s of a core a second of '
+              f'video [{value["least"]:.3f}, {value["most"]:.3f}]')
+    print('batched over loop, equal steps: ' + ', '.join(
+        f'{k} {v:.1f}' for k, v in report['ratio'].items()))
+    print('training: {iterations_a_second:.2f} iterations of {batch} '
+          'windows a second of a core'.format(**report['training']['S5']))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(report, indent=1) + '\n')
+    print('written to', args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,224 @@
+"""Ridge regression on whole windows, for any pattern of what is observed."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from ..jumps.canonical import canonical_frame
+from .batch import as_samples, read_batch
+from .completer import (
+    FRAMES,
+    SKELETON,
+    Completion,
+    check_windows,
+    frame_error,
+    keep_observed,
+)
+from .gaussian import LowRankGaussian, condition, fit_gaussian
+
+
+@MODELS.register_module()
+class RidgeCompleter(BaseModel):
+    """A Gaussian of windows, conditioned on what is observed of them.
+
+    For one pattern of observed joints that is ridge regression on the
+    window, in closed form; here one set of moments serves all patterns. Of
+    the covariance the leading components are kept, and the variance that
+    each coordinate has beside them.
+
+    It is fitted by :meth:`fit`, or by ``tools/train.py`` in a single epoch:
+    each step adds a batch to the moments (nothing is learnt by gradients;
+    the mean is a parameter because mmengine's optimizers want one).
+
+    Args:
+        rank (int): Components. Defaults to 192.
+        noise (float): Standard deviation of observed coordinates, in the
+            canonical unit (twice the distance from pelvis to head top). It
+            is the ridge: ``noise**2`` times the number of windows. Defaults
+            to 0.005.
+        keep (bool): Keep observed joints, in proportion to their
+            confidence; else they are smoothed too. Defaults to True.
+        frames (int): Of a window. Defaults to 24.
+        flip (bool): Count every window mirrored as well. Defaults to True.
+        data_preprocessor (dict, optional): Of batches from a loader.
+
+    Raises:
+        ValueError: rank, noise or frames are not positive.
+    """
+
+    count: Tensor
+    second: Tensor
+    factored: Tensor
+    components: Tensor
+    residual: Tensor
+
+    def __init__(self,
+                 rank: int = 192,
+                 noise: float = 0.005,
+                 keep: bool = True,
+                 frames: int = FRAMES,
+                 flip: bool = True,
+                 data_preprocessor: dict | BaseDataPreprocessor |
+                 None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        if rank < 1 or frames < 1 or noise <= 0:
+            raise ValueError('rank, noise and frames must be positive, got '
+                             f'{rank}, {noise} and {frames}')
+        size = frames * len(SKELETON) * 2
+        self.rank, self.noise, self.keep = min(rank, size), noise, keep
+        self.frames, self.flip = frames, flip
+        self.mean = nn.Parameter(torch.zeros(size, dtype=torch.float64),
+                                 requires_grad=False)
+        for name, shape in dict(
+                count=(), second=(size, size), factored=(),
+                components=(size, self.rank), residual=(size, )).items():
+            self.register_buffer(name, torch.zeros(shape,
+                                                   dtype=torch.float64))
+
+    # -- fitting ----------------------------------------------------------
+    @torch.no_grad()
+    def add(self, keypoints: Tensor, observed: Tensor,
+            present: Tensor | None = None) -> int:
+        """Adds windows to the moments.
+
+        Args:
+            keypoints (Tensor): (N, F, 28, 2) truth, in any frame.
+            observed (Tensor): (N, F, 28) bool, what a completer would see
+                of them: by it they are put into the canonical frame.
+            present (Tensor, optional): (N, F, 28) bool; windows that lack a
+                joint are left out. All by default.
+
+        Returns:
+            int: Windows that were used.
+
+        Raises:
+            ValueError: Windows of another length.
+        """
+        if keypoints.shape[1] != self.frames:
+            raise ValueError(f'windows have {keypoints.shape[1]} frames, '
+                             f'this ridge is over {self.frames}')
+        if present is not None:
+            whole = present.flatten(1).all(1)
+            keypoints, observed = keypoints[whole], observed[whole]
+        if not len(keypoints):
+            return 0
+        x = canonical_frame(keypoints, observed).apply(keypoints)
+        if self.flip:
+            mirrored = x[:, :, SKELETON.flip_indices] * x.new_tensor([-1, 1])
+            x = torch.cat([x, mirrored])
+        rows = x.flatten(1).double()
+        before, after = self.count, self.count + len(rows)
+        delta = rows.mean(0) - self.mean
+        centred = rows - rows.mean(0)
+        # Chan, Golub and LeVeque's update of centred moments
+        self.second += centred.T @ centred + torch.outer(
+            delta, delta) * (before * len(rows) / after)
+        self.mean.add_(delta * (len(rows) / after))
+        self.count.copy_(after)
+        return len(rows)
+
+    def fit(self, batches: Iterable[Mapping[str, Any]]) -> RidgeCompleter:
+        """Adds all batches, and factorises.
+
+        Args:
+            batches (Iterable[Mapping]): Each with ``inputs`` (N, F, 28, 2),
+                ``observed`` and, if need be, ``present`` (N, F, 28), such
+                as ``dataset.get_batch(indices, keys)`` of a
+                ``PoseSequenceDataset``.
+
+        Raises:
+            ValueError: There was no complete window.
+        """
+        for batch in batches:
+            data = read_batch(batch)
+            self.add(data.truth, data.observed, data.present)
+        self.factorise()
+        return self
+
+    @torch.no_grad()
+    def factorise(self) -> None:
+        """Computes the components of what was added.
+
+        Raises:
+            ValueError: Nothing was added.
+        """
+        if self.count < 2:
+            raise ValueError('a RidgeCompleter needs windows before it can '
+                             'complete: fit(batches), or load a checkpoint')
+        fitted = fit_gaussian(self.mean, self.second / self.count, self.rank)
+        self.components.copy_(fitted.components)
+        self.residual.copy_(fitted.residual)
+        self.factored.copy_(self.count)
+
+    def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, Tensor]:
+        """Adds a batch to the moments."""
+        data = read_batch(self.data_preprocessor(data, True))
+        used = self.add(data.truth, data.observed, data.present)
+        return dict(mon_windows=self.count.float().clone(),
+                    mon_share=torch.tensor(float(used > 0)))
+
+    # -- use --------------------------------------------------------------
+    @torch.no_grad()
+    def complete(self, keypoints: Tensor, observed: Tensor,
+                 confidence: Tensor | None = None) -> Completion:
+        """See :class:`~.completer.Completer`.
+
+        A confidence c multiplies the variance of the noise by 1 / c.
+
+        Raises:
+            ValueError: Windows of another length, or it was never fitted.
+        """
+        points, observed, weight = check_windows(keypoints, observed,
+                                                 confidence)
+        n, f = points.shape[:2]
+        if f != self.frames:
+            raise ValueError(f'windows have {f} frames, this ridge is over '
+                             f'{self.frames}')
+        if self.factored != self.count or self.count < 2:
+            self.factorise()
+        trust = weight[..., None].expand_as(points).flatten(1)
+        mean, variance = condition(
+            LowRankGaussian(self.mean.detach(), self.components,
+                            self.residual),
+            points.flatten(1), trust, self.noise)
+        assert variance is not None
+        estimate = mean.view_as(points)
+        spread = variance.view_as(points).sum(-1).clamp(min=0).sqrt()
+        error = frame_error(estimate, points, weight)
+        if self.keep:
+            estimate = keep_observed(estimate, points, weight)
+            spread = spread * (1 - weight)
+        return Completion(estimate, spread, error)
+
+    def forward(self, inputs: Tensor, mode: str = 'tensor',
+                **batch: Any) -> Any:
+        """Completes a batch; mmengine's entry.
+
+        Args:
+            inputs (Tensor): (N, F, 28, 2) truth, of which ``observed`` says
+                what may be looked at.
+            mode (str): ``'tensor'`` gives the completed keypoints in the
+                frame of the inputs, ``'predict'`` one dict a window for the
+                metrics of sequences.
+            batch (Any): The rest of the batch.
+
+        Raises:
+            ValueError: Another mode.
+        """
+        data = read_batch(dict(batch, inputs=inputs))
+        frame = canonical_frame(data.seen, data.observed)
+        done = frame.invert(self.complete(
+            frame.apply(data.seen), data.observed,
+            data.confidence).keypoints)
+        if mode == 'tensor':
+            return done
+        if mode == 'predict':
+            return as_samples(done, data)
+        raise ValueError(f'a RidgeCompleter has the modes tensor and '
+                         f'predict, not {mode!r}')

@@ -1,0 +1,69 @@
+"""Conditioning against the closed form, for every pattern by itself."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mirrorpose.models.completion import gaussian
+from mirrorpose.models.completion.gaussian import condition, fit_gaussian
+
+D = 9
+
+
+@pytest.fixture
+def problem():
+    g = torch.Generator().manual_seed(1)
+    root = torch.randn(D, D, generator=g, dtype=torch.float64)
+    mean = torch.randn(D, generator=g, dtype=torch.float64)
+    x = torch.randn(12, D, generator=g, dtype=torch.float64)
+    trust = (torch.rand(12, D, generator=g) < .6).double()
+    trust[0], trust[1] = 0, 1
+    trust[3] = trust[2]  # a pattern that two samples share
+    return mean, root @ root.T / D, x, trust
+
+
+def _exact(mean, covariance, x, trust, noise):
+    """Textbook formulas, a sample at a time."""
+    means, variances = [], []
+    for row, weight in zip(x, trust):
+        o = weight > 0
+        own = covariance[o][:, o] + torch.diag(noise**2 / weight[o])
+        gain = covariance[:, o] @ torch.linalg.inv(own)
+        means.append(mean + gain @ (row[o] - mean[o]))
+        variances.append((covariance - gain @ covariance[o]).diagonal())
+    return torch.stack(means), torch.stack(variances)
+
+
+@pytest.mark.parametrize('rank', [D, 50, 4])
+@pytest.mark.parametrize('chunk', [2**24, 1])
+def test_equals_the_closed_form(problem, rank, chunk, monkeypatch):
+    monkeypatch.setattr(gaussian, 'CHUNK', chunk)
+    mean, covariance, x, trust = problem
+    fitted = fit_gaussian(mean, covariance, rank)
+    # of a lower rank, the Gaussian is another one: compare with its own
+    own = fitted.components @ fitted.components.T + torch.diag(
+        fitted.residual)
+    torch.testing.assert_close(own.diagonal(), covariance.diagonal())
+    if rank >= D:
+        torch.testing.assert_close(own, covariance)
+    got = condition(fitted, x, trust, .3)
+    want = _exact(mean, own, x, trust, .3)
+    torch.testing.assert_close(got[0], want[0])
+    torch.testing.assert_close(got[1], want[1])
+
+
+def test_confidence_is_a_share_of_precision(problem):
+    mean, covariance, x, trust = problem
+    trust = trust * torch.rand(trust.shape, dtype=torch.float64)
+    got = condition(fit_gaussian(mean, covariance, D), x, trust, .2)
+    want = _exact(mean, covariance, x, trust, .2)
+    torch.testing.assert_close(got[0], want[0])
+    torch.testing.assert_close(got[1], want[1])
+
+
+def test_what_is_not_observed_does_not_matter(problem):
+    mean, covariance, x, trust = problem
+    fitted = fit_gaussian(mean, covariance, 5)
+    other = torch.where(trust > 0, x, 1e6)
+    torch.testing.assert_close(condition(fitted, x, trust, .1)[0],
+                               condition(fitted, other, trust, .1)[0])

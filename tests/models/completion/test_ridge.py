@@ -1,0 +1,172 @@
+"""The Gaussian of windows against plain ridge regression."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mirrorpose.models.completion import InterpolationCompleter, RidgeCompleter
+from mirrorpose.models.completion.completer import SKELETON, Completer
+from mirrorpose.models.jumps.canonical import canonical_frame
+
+FRAMES = 6
+
+
+@pytest.fixture(scope='module')
+def fitted(make_windows, twelve):
+    x = make_windows(300, 1, FRAMES)
+    ridge = RidgeCompleter(rank=10**6, noise=.01, frames=FRAMES, flip=False)
+    return ridge.fit([
+        dict(inputs=part, observed=twelve(len(part), FRAMES))
+        for part in x.split(70)]), x
+
+
+def _plain_ridge(x, y, observed, penalty):
+    """Normal equations, for one pattern (F, 28) of all windows."""
+    seen = observed.numpy().repeat(2)
+    a = x.flatten(1).double().numpy()
+    b = y.flatten(1).double().numpy()
+    mean = a.mean(0)
+    a, b = a - mean, b - mean
+    weights = np.linalg.solve(
+        a[:, seen].T @ a[:, seen] + penalty * np.eye(seen.sum()),
+        a[:, seen].T @ a)
+    return (b[:, seen] @ weights + mean).reshape(y.shape)
+
+
+@pytest.mark.parametrize('holes', ['twelve', 'hidden limb', 'lost frames'])
+def test_equals_plain_ridge(fitted, make_windows, twelve, holes):
+    ridge, x = fitted
+    train = canonical_frame(x, twelve(len(x), FRAMES)).apply(x)
+    new = make_windows(5, 2, FRAMES)
+    new = canonical_frame(new, twelve(5, FRAMES)).apply(new)
+    observed = twelve(5, FRAMES)
+    if holes == 'hidden limb':
+        observed[:, :, SKELETON.index('left_elbow', 'left_wrist')] = False
+    elif holes == 'lost frames':
+        observed[:, 2:4] = False
+    got = ridge.complete(new, observed)
+    want = _plain_ridge(train, new, observed[0].flatten(),
+                        ridge.noise**2 * len(x))
+    lost = ~observed
+    np.testing.assert_allclose(got.keypoints[lost], want[lost.numpy()],
+                               atol=2e-5)
+    torch.testing.assert_close(got.keypoints[observed], new[observed])
+    assert (got.spread[observed] == 0).all()
+    assert (got.spread[lost] > 0).all()
+
+
+def test_patterns_in_one_batch_are_apart(fitted, make_windows, twelve):
+    ridge, _ = fitted
+    x = make_windows(6, 3, FRAMES)
+    observed = twelve(6, FRAMES)
+    observed[1, 2:4] = False
+    observed[2] = True
+    observed[3] = False
+    observed[4] &= torch.rand(FRAMES, 28) < .7
+    whole = ridge.complete(x, observed)
+    for n in range(6):
+        one = ridge.complete(x[n:n + 1], observed[n:n + 1])
+        for a, b in zip(one, whole):
+            torch.testing.assert_close(a, b[n:n + 1])
+    # nothing observed: the mean window
+    torch.testing.assert_close(
+        whole.keypoints[3].flatten().double(), ridge.mean.data, atol=1e-6,
+        rtol=0)
+
+
+def test_low_rank_is_near_and_beats_interpolation(make_windows, twelve):
+    x = make_windows(400, 4, FRAMES)
+    ridge = RidgeCompleter(rank=24, frames=FRAMES)
+    assert isinstance(ridge, Completer)
+    ridge.fit([dict(inputs=x, observed=twelve(400, FRAMES))])
+    new, seen = make_windows(100, 5, FRAMES), twelve(100, FRAMES)
+    new = canonical_frame(new, seen).apply(new)
+    error = {}
+    for completer in (ridge, InterpolationCompleter()):
+        miss = (completer.complete(new, seen).keypoints - new).norm(dim=-1)
+        error[type(completer).__name__] = float(miss[~seen].mean())
+    assert error['RidgeCompleter'] < .2 * error['InterpolationCompleter']
+
+
+def test_spread_is_the_error_to_expect(make_windows, twelve):
+    x = make_windows(3000, 6, FRAMES)
+    ridge = RidgeCompleter(rank=40, frames=FRAMES, flip=False)
+    ridge.fit([dict(inputs=x, observed=twelve(3000, FRAMES))])
+    new, seen = make_windows(1000, 7, FRAMES), twelve(1000, FRAMES)
+    seen[:, :, SKELETON.index('left_wrist', 'left_elbow')] = False
+    frame = canonical_frame(new, twelve(1000, FRAMES))
+    new = frame.apply(new)
+    noise = torch.randn(new.shape, generator=torch.Generator().manual_seed(0))
+    done = ridge.complete(new + ridge.noise * noise, seen)
+    miss = (done.keypoints - new).norm(dim=-1)[~seen]
+    ratio = miss.square().mean().sqrt() / done.spread[
+        ~seen].square().mean().sqrt()
+    assert .7 < float(ratio) < 1.4
+
+
+def test_moments_do_not_depend_on_the_batches(make_windows, twelve):
+    x, seen = make_windows(90, 8, FRAMES), twelve(90, FRAMES)
+    a, b = (RidgeCompleter(rank=5, frames=FRAMES) for _ in 'ab')
+    a.fit([dict(inputs=x, observed=seen)])
+    b.fit([dict(inputs=p, observed=s) for p, s in zip(x.split(20),
+                                                      seen.split(20))])
+    torch.testing.assert_close(a.second, b.second)
+    torch.testing.assert_close(a.mean.data, b.mean.data)
+    # numpy's covariance of windows and their mirror images
+    y = canonical_frame(x, seen).apply(x)
+    flipped = y[:, :, SKELETON.flip_indices] * torch.tensor([-1., 1.])
+    rows = torch.cat([y, flipped]).flatten(1).double().numpy()
+    np.testing.assert_allclose(a.second / a.count,
+                               np.cov(rows.T, bias=True), atol=1e-9)
+
+
+def test_confidence_decides_how_much_is_kept(fitted, make_windows, twelve):
+    ridge, _ = fitted
+    x, seen = make_windows(3, 9, FRAMES), twelve(3, FRAMES)
+    noisy = x.clone()
+    wrist = SKELETON.index('left_wrist')[0]
+    noisy[:, :, wrist] += .5
+    sure = seen.float()
+    doubted = sure.clone()
+    doubted[:, :, wrist] = .001
+
+    def miss(confidence):
+        done = ridge.complete(noisy, seen, confidence).keypoints
+        return float((done - x)[:, :, wrist].norm(dim=-1).mean())
+
+    assert miss(doubted) < .3 * miss(sure)
+
+
+@pytest.mark.parametrize('present', [None, 'some'])
+def test_incomplete_truth_is_left_out(make_windows, twelve, present):
+    x, seen = make_windows(10, 10, FRAMES), twelve(10, FRAMES)
+    mask = torch.ones(10, FRAMES, 28, dtype=torch.bool)
+    if present:
+        mask[3, 2, 7] = False
+    ridge = RidgeCompleter(rank=3, frames=FRAMES, flip=False)
+    assert ridge.add(x, seen, mask) == (9 if present else 10)
+
+
+@pytest.mark.parametrize('bad', [dict(rank=0), dict(noise=0.),
+                                 dict(frames=0)])
+def test_refuses(bad):
+    with pytest.raises(ValueError, match='positive'):
+        RidgeCompleter(**bad)
+
+
+def test_refuses_to_complete_unfitted(make_windows, twelve):
+    ridge = RidgeCompleter(rank=3, frames=FRAMES)
+    with pytest.raises(ValueError, match='fit'):
+        ridge.complete(make_windows(1, 0, FRAMES), twelve(1, FRAMES))
+    with pytest.raises(ValueError, match='24 frames'):
+        ridge.add(make_windows(1, 0), twelve(1))
+
+
+def test_state_goes_on_elsewhere(fitted, make_windows, twelve):
+    ridge, _ = fitted
+    other = RidgeCompleter(rank=ridge.rank, noise=ridge.noise, frames=FRAMES)
+    other.load_state_dict(ridge.state_dict())
+    x, seen = make_windows(2, 11, FRAMES), twelve(2, FRAMES)
+    torch.testing.assert_close(other.complete(x, seen).keypoints,
+                               ridge.complete(x, seen).keypoints)
