@@ -14,7 +14,7 @@ test_evaluator = val_evaluator
 # Ten times the paper's rate for G and E, as a trial had it; the critic
 # drifts at rates above the paper's.
 optim_wrapper = dict(generator=dict(optimizer=dict(lr=1e-3)))
-train_cfg = dict(max_epochs=200, val_interval=5)
+train_cfg = dict(max_epochs=600, val_interval=5)
 param_scheduler = [dict(type='LinearLR', start_factor=1., end_factor=.1,
-                        begin=150, end=200, by_epoch=True)]
+                        begin=450, end=600, by_epoch=True)]
 default_hooks = dict(checkpoint=dict(interval=5))
