@@ -42,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help='joints of a confidence up to C are missing '
                         '(default: 0)')
     parser.add_argument('--overlap', default='blend',
-                        choices=['blend', 'select'],
+                        choices=['blend', 'select', 'none'],
                         help='how overlapping windows are joined (default: '
                         'blend)')
     parser.add_argument('--picture', metavar='FILE',

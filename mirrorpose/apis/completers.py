@@ -1,6 +1,7 @@
 """Completers from files, configs and models."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,20 @@ def load_completer(path: str | Path, config: str | Path | Config |
         config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = MODELS.build(cfg.model)
-    checkpoints.check_fits(model, held, str(path))
-    model.load_state_dict({k.removeprefix('module.'): v
-                           for k, v in held['state_dict'].items()})
+    checkpoints.give_weights(model, held, path)
     return find_completer(model.to(device).eval())
 
 
 def find_completer(model: Any) -> Any:
-    """The completer that a model is or holds.
+    """The completer that a model is, holds, or offers.
+
+    A model offers one by a method ``as_completer()``, as JUMPS does.
 
     Raises:
         TypeError: There is none.
     """
+    if hasattr(model, 'as_completer'):
+        return model.as_completer()
     children = list(model.children()) if isinstance(model, nn.Module) else []
     for part in (model, *children):
         if isinstance(part, Completer):
@@ -71,6 +74,7 @@ def as_completer(completer: Any) -> Any:
 
     Raises:
         TypeError: It completes nothing.
+        ValueError: A config of something that learns, without weights.
     """
     if completer is None:
         completer = dict(type='InterpolationCompleter')
@@ -81,7 +85,39 @@ def as_completer(completer: Any) -> Any:
             return load_completer(completer)
     if isinstance(completer, dict):
         init_default_scope('mmpose')
-        completer = MODELS.build(completer)
+        completer = _with_weights(completer)
     if isinstance(completer, nn.Module):
         completer.eval()
     return find_completer(completer)
+
+
+def _with_weights(config: dict) -> Any:
+    """Builds a completer, and loads what ``init_cfg`` names in any part."""
+    model = MODELS.build(config)
+    if not isinstance(model, nn.Module):
+        return model
+    learns = any(p.requires_grad for p in model.parameters())
+    if learns and not any(_checkpoints(config)):
+        raise ValueError(
+            f'the config of {type(model).__name__} names no weights, and '
+            'untrained it completes nothing: pass the path of its '
+            "checkpoint, or init_cfg=dict(type='Pretrained', checkpoint=...)")
+    part: Any
+    for part in model.modules():
+        own = getattr(part, 'init_cfg', None) or ()
+        if any(c.get('type') == 'Pretrained' for c in (
+                [own] if isinstance(own, dict) else own)):
+            part.init_weights()
+    return model
+
+
+def _checkpoints(node: Any) -> Iterator[str]:
+    """All files of weights that a config names."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if str(key).endswith('checkpoint') and value:
+                yield str(value)
+            yield from _checkpoints(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _checkpoints(value)

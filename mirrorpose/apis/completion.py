@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..models.completion.completer import SKELETON
+from ..models.completion.completer import FRAMES, SKELETON
 from ..models.completion.windows import (
+    WindowPlan,
     blend_weights,
     cut,
     merge,
@@ -78,8 +79,9 @@ def complete(keypoints: Any,
             ``InterpolationCompleter``, as no trained weights come with
             mirrorpose.
         overlap (str): ``'blend'`` averages overlapping windows, ``'select'``
-            takes each frame from the window that fits it best, as JUMPS.
-            Defaults to ``'blend'``.
+            takes each frame from the window that fits it best, as JUMPS,
+            and ``'none'`` lays windows end to end. Defaults to
+            ``'blend'``.
         threshold (float): Joints of a confidence up to it are missing.
             Defaults to 0.
         batch_size (int): Windows at a time. Defaults to 256.
@@ -93,8 +95,8 @@ def complete(keypoints: Any,
             one place; shapes that do not fit; or joints that cannot be had.
         TypeError: Something that completes nothing.
     """
-    if overlap not in ('blend', 'select'):
-        raise ValueError("overlap must be 'blend' or 'select', got "
+    if overlap not in ('blend', 'select', 'none'):
+        raise ValueError("overlap must be 'blend', 'select' or 'none', got "
                          f'{overlap!r}')
     if batch_size < 1:
         raise ValueError(f'batch_size must be positive, got {batch_size}')
@@ -203,7 +205,8 @@ def _complete_tracks(model: Any, tracks: Sequence[_Track], source: Skeleton,
     for name, part, seen in zip(names, points.split(lengths),
                                 observed.split(lengths)):
         _check_extent(part, seen, name)
-    plan = plan_windows(lengths)
+    plan = plan_windows(lengths, FRAMES,
+                        FRAMES if overlap == 'none' else None)
     windows, seen = cut(points, plan), cut(observed, plan)
     seen = seen & plan.valid[..., None]
     weights = cut(trust, plan).masked_fill(~seen, 0.)
@@ -223,15 +226,17 @@ def _complete_tracks(model: Any, tracks: Sequence[_Track], source: Skeleton,
         error.append(None if done.error is None else
                      done.error.double().cpu())
     size = frame.scale[:, :, :, 0]
+    filled = seen.flatten(1).any(1)
+    _check_finite(torch.cat(out), filled, plan, names, model)
     whole = torch.cat([frame.invert(torch.cat(out)),
                        (torch.cat(spread) * size)[..., None]], -1)
-    filled = seen.flatten(1).any(1)
     if overlap == 'select':
-        middle = -blend_weights(whole.shape[1]).expand(whole.shape[:2])
-        scores = torch.cat([middle[:len(o)] if e is None else e
-                            for o, e in zip(out, error)])
-        scores = torch.where(filled[:, None], scores * size[:, :, 0].abs(),
-                             torch.inf)
+        # In the unit of the input; without errors the middle is best.
+        scores = -blend_weights(whole.shape[1]).expand(whole.shape[:2])
+        told = [e for e in error if e is not None]
+        if told:
+            scores = torch.cat(told) * size[:, :, 0]
+        scores = torch.where(filled[:, None], scores, torch.inf)
         merged = select(whole, plan, scores)
         got = merge(torch.ones(len(whole), whole.shape[1], 1,
                                dtype=torch.float64), plan,
@@ -250,6 +255,19 @@ def _complete_tracks(model: Any, tracks: Sequence[_Track], source: Skeleton,
             interpolate_in_time(part[None, ..., 2:].expand(
                 -1, -1, -1, 2), mask)[0, ..., 0]))
     return results
+
+
+def _check_finite(done: Tensor, filled: Tensor, plan: WindowPlan,
+                  names: Sequence[str], model: Any) -> None:
+    """Refuses answers with NaN, which would pass for frames without people.
+    """
+    bad = filled & ~done.flatten(1).isfinite().all(1)
+    if bool(bad.any()):
+        where = names[int(plan.sequence[bad][0])]
+        raise RuntimeError(
+            f'{where}{type(model).__name__} gave NaN or infinite coordinates '
+            f'in {int(bad.sum())} of {len(bad)} windows: its weights are '
+            'broken, or the confidence')
 
 
 def _check_extent(points: Tensor, observed: Tensor, where: str) -> None:

@@ -48,7 +48,7 @@ TOGETHER: dict[str, tuple[str, str]] = {
     'pck/Total_bbox': ('pck', 'box normaliser'),
 }
 _COLORS = ('#1f5fa8', '#d9730d', '#2e8540', '#8b3fa0', '#7a5c3e')
-_QUIET = {'lr', 'base_lr', 'time', 'data_time', 'memory', 'grad_norm',
+QUIET = {'lr', 'base_lr', 'time', 'data_time', 'memory', 'grad_norm',
           'step', 'iter', 'epoch'}
 
 
@@ -192,7 +192,7 @@ def panels_of(scalars: Scalars, cells: int | None = None,
     if norms:
         names['pck/Total'] = ('pck', f'{norms[0]} normaliser')
     for key in val_keys:
-        if key.startswith('pck') and key not in names:
+        if key.startswith('pck/') and key not in names:
             continue  # single joints stand in the table
         panel, label = names.get(key, (key, 'held out'))
         panels.setdefault(panel, []).append(
@@ -201,7 +201,9 @@ def panels_of(scalars: Scalars, cells: int | None = None,
     out = []
     for key, lines in panels.items():
         title, unit = NAMES.get(key, (_plain_name(key), ''))
-        if key.startswith('bound/') and not unit:
+        if unit in (CELL, NATS) and not cells:
+            unit = ''  # another system's terms
+        elif key.startswith('bound/') and not unit and cells:
             unit = NATS
         out.append(Panel(title, unit, lines, x_label))
     return out
@@ -209,7 +211,7 @@ def panels_of(scalars: Scalars, cells: int | None = None,
 
 def _keys(rows: Iterable[dict]) -> list[str]:
     found = {k: None for r in rows for k, v in r.items()
-             if k not in _QUIET and isinstance(v, (int, float))}
+             if k not in QUIET and isinstance(v, (int, float))}
     return list(found)
 
 

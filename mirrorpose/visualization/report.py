@@ -19,8 +19,16 @@ from ..evaluation.pck import NORMS
 from ..utils.files import write_text
 from ..version import __version__
 from . import gallery, tables
-from .curves import Curve, Panel, curves_figure, figure_png, panels_of
+from .curves import (
+    QUIET,
+    Curve,
+    Panel,
+    curves_figure,
+    figure_png,
+    panels_of,
+)
 from .drawing import data_uri, png
+from .sequence_gallery import sequence_html, shows_sequences
 from .work_dir import CURRICULUM, Stage, find, read_stages
 
 _STYLE = """
@@ -207,6 +215,8 @@ def count_text(stages: Sequence[Stage], notes: list[str]) -> str:
     """How many annotated, un-annotated and test images there were."""
     configs = [s.config for s in stages if s.config is not None
                and s.config.get('train_dataloader')]
+    if any(shows_sequences(s) for s in stages):
+        return ''
     counts = {'annotated': 0, 'un-annotated': 0}
     try:
         # The last stage has both; a leaf is a data set that holds no others.
@@ -243,6 +253,8 @@ def _length(leaf: Mapping) -> int:
 def score_section(stages: Sequence[Stage], notes: list[str]) -> str:
     """The table of the paper, once a normaliser."""
     rows = tables.compared(stages)
+    if not rows and any(s.alone for s in stages):
+        return last_scores(stages[-1])
     if not rows:
         notes.append('no scores yet: none of the stages baseline, '
                      'supervised_long and semi_supervised was validated')
@@ -259,6 +271,18 @@ def score_section(stages: Sequence[Stage], notes: list[str]) -> str:
         html += (f'<h3>{tables.norm_title(norm, rows[0][1].threshold)}</h3>'
                  + tables.stage_table(rows, norm))
     return html
+
+
+def last_scores(stage: Stage) -> str:
+    """All figures of the last validation."""
+    if not stage.scalars.val:
+        return '<p>There are no scores yet.</p>'
+    last = stage.scalars.val[-1]
+    return (f'<p>Validation after epoch {last.get("step", "?")}.</p>'
+            + tables.plain_table(('figure', 'value'), [
+                (key.replace('/', ': ').replace('_', ' '), f'{value:.4f}')
+                for key, value in last.items() if key not in QUIET
+                and isinstance(value, (int, float))]))
 
 
 # -- curves ---------------------------------------------------------------
@@ -328,7 +352,13 @@ def heatmap_cells(stages: Sequence[Stage]) -> int | None:
 # -- pictures -------------------------------------------------------------
 def picture_sections(stages: Sequence[Stage], number: int,
                      notes: list[str]) -> list[Section]:
-    """Gallery, pose samples and image samples, as far as there are any."""
+    """Gallery, pose samples and image samples, as far as there are any.
+
+    Of a completer: sequences in motion.
+    """
+    if any(shows_sequences(stage) for stage in stages):
+        return [Section('Completed sequences', sequence_html(
+            stages, number, notes))]
     networks, problems = gallery.load_networks(stages)
     notes += problems
     if networks.preprocessor is None:

@@ -45,6 +45,7 @@ class Stage:
         scores (dict): Content of ``scores.json``: ``mean``,
             ``averaged_epochs``, ``epochs``; may be empty.
         scalars (Scalars): What was logged.
+        alone (bool): It is the work dir itself, no stage of a curriculum.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Stage:
     facts: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     scalars: Scalars = field(default_factory=Scalars)
+    alone: bool = False
 
     @property
     def title(self) -> str:
@@ -63,7 +65,8 @@ class Stage:
     @property
     def finished(self) -> bool:
         """Whether it says so."""
-        return bool(self.facts.get('finished'))
+        return bool(self.facts.get('finished')) or (
+            self.alone and self.done > 0 and self.done == self.planned)
 
     @property
     def planned(self) -> int | None:
@@ -178,14 +181,17 @@ def read_stages(work_dir: str | Path) -> tuple[list[Stage], list[str]]:
                if p.stem == p.parent.name}
     folders |= {p.parent.name: p.parent
                 for p in root.glob('*/last_checkpoint')}
-    if not folders:
-        raise ValueError(
-            f'{root} holds no stage of a curriculum (no STAGE/STAGE.py); '
-            'name the folder that tools/train.py wrote, not one of its '
-            'stages')
+    if not folders:  # one training is a curriculum of one stage
+        alone = sorted(p.stem for p in root.glob('*.py'))
+        if len(alone) != 1:
+            raise ValueError(
+                f'{root} holds no stage of a curriculum (no STAGE/STAGE.py) '
+                'and no training (CONFIG.py); name the folder that '
+                'tools/train.py wrote')
+        folders = {alone[0]: root}
     stages = []
     for name, folder in folders.items():
-        stage = Stage(name, folder)
+        stage = Stage(name, folder, alone=folder == root)
         stage.config = _read_config(folder / f'{name}.py', notes)
         stage.checkpoint = last_checkpoint(folder)
         stage.facts = manifest.get(name) or {}

@@ -63,12 +63,13 @@ class Truth:
 
 class TestFramesAndWindows:
 
-    @pytest.mark.parametrize('overlap', ['blend', 'select'])
+    @pytest.mark.parametrize('overlap', ['blend', 'select', 'none'])
     @pytest.mark.parametrize('frames', [1, 5, 24, 30, 61])
     def test_a_perfect_completer_gives_the_truth(self, frames, overlap):
         from mirrorpose.models.completion.windows import cut, plan_windows
         body = _body(frames)
-        windows = cut(torch.from_numpy(body), plan_windows([frames]))
+        windows = cut(torch.from_numpy(body), plan_windows(
+            [frames], stride=24 if overlap == 'none' else None))
         done = complete(_coco(body), completer=Truth(windows),
                         overlap=overlap)
         assert isinstance(done, CompletedTrack)
@@ -113,7 +114,7 @@ class TestFramesAndWindows:
 class TestHoles:
 
     @pytest.mark.parametrize('gap', [3, 20, 90])
-    @pytest.mark.parametrize('overlap', ['blend', 'select'])
+    @pytest.mark.parametrize('overlap', ['blend', 'select', 'none'])
     def test_whole_frames_missing(self, ridge, gap, overlap):
         body = _body(40 + gap)
         coco = _coco(body)
@@ -127,7 +128,7 @@ class TestHoles:
         assert miss.max() < (25 if gap == 3 else 80)
         assert not done.observed[20:20 + gap].any()
 
-    @pytest.mark.parametrize('overlap', ['blend', 'select'])
+    @pytest.mark.parametrize('overlap', ['blend', 'select', 'none'])
     def test_empty_windows_never_count(self, overlap):
         class Blind:
             def complete(self, keypoints, observed, confidence=None):
@@ -139,6 +140,34 @@ class TestHoles:
         coco[30:90] = np.nan
         done = complete(coco, completer=Blind(), overlap=overlap)
         assert np.isfinite(done.keypoints).all()
+
+    @pytest.mark.parametrize('overlap', ['blend', 'select', 'none'])
+    def test_broken_answers_are_no_gaps(self, overlap):
+        """NaN would pass for frames without people, and be filled in."""
+        class Broken:
+            def complete(self, keypoints, observed, confidence=None):
+                out = keypoints.clone()
+                out[1, 3, 5] = torch.nan
+                return Completion(out)
+
+        with pytest.raises(RuntimeError, match='Broken gave NaN.*1 of'):
+            complete(_coco(_body(60)), completer=Broken(), overlap=overlap)
+
+    def test_without_errors_the_middle_of_a_window_wins(self):
+        """Whatever the size of the body in it."""
+        class Numbered:
+            def complete(self, keypoints, observed, confidence=None):
+                number = torch.arange(len(keypoints)).to(keypoints)
+                return Completion(number[:, None, None, None].expand_as(
+                    keypoints))
+
+        coco = _coco(_body(36)) * np.linspace(1, 4, 36)[:, None, None]
+        done = complete(coco, completer=Numbered(), overlap='select')
+        # In its own frame all joints of a window are in one place.
+        place = done.keypoints[:, 0]
+        one, two = place[:18], place[18:]
+        assert (one == one[0]).all() and (two == two[0]).all()
+        assert (one[0] != two[0]).any()
 
     @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
     def test_not_finite_is_missing(self, ridge, bad):
@@ -293,6 +322,16 @@ class TestCheckpoints:
         assert isinstance(find_completer(load_completer(path)),
                           RidgeCompleter)
 
+    def test_weights_that_a_config_names(self, ridge, tmp_path):
+        path = tmp_path / 'ridge.pth'
+        torch.save(dict(state_dict=ridge.state_dict(), meta={}), path)
+        named = dict(type='RidgeCompleter', rank=60, init_cfg=dict(
+            type='Pretrained', checkpoint=str(path)))
+        coco = _coco(_body(30))
+        np.testing.assert_array_equal(
+            complete(coco, completer=named).keypoints,
+            complete(coco, completer=ridge).keypoints)
+
     def test_without_a_config(self, ridge, tmp_path):
         path = tmp_path / 'bare.pth'
         torch.save(ridge.state_dict(), path)
@@ -309,6 +348,8 @@ class TestCheckpoints:
         np.testing.assert_array_equal(
             complete(coco, completer=path).keypoints,
             complete(coco).keypoints)
+        with pytest.raises(ValueError, match='RegressorCompleter names no'):
+            complete(coco, completer=dict(type='RegressorCompleter'))
         a = complete(coco, completer=dict(type='InterpolationCompleter'))
         np.testing.assert_array_equal(a.keypoints,
                                       complete(coco).keypoints)

@@ -4,7 +4,8 @@ _base_ = ['../default_runtime.py']
 runner_type = 'PoseRunner'
 
 adam = dict(type='OptimWrapper',
-            optimizer=dict(type='Adam', lr=1e-4, betas=(.5, .999), eps=1e-8))
+            optimizer=dict(type='Adam', lr=1e-4, betas=(.5, .999), eps=1e-8,
+                           fused=True))
 optim_wrapper = dict(
     constructor='PerChildOptimWrapperConstructor',
     critic=adam,
@@ -16,7 +17,7 @@ val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=1, max_keep_ckpts=2))
+    checkpoint=dict(interval=5, max_keep_ckpts=2))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='NonFiniteGuard'),

@@ -250,7 +250,8 @@ class Jumps(AdversarialMixin, BaseModel):
         latents = unwrap(self.encoder)(inputs)
         return unwrap(self.generator)(latents), latents
 
-    def complete(self, keypoints: Tensor, observed: Tensor) -> Tensor:
+    def reconstruct_incomplete(self, keypoints: Tensor,
+                               observed: Tensor) -> Tensor:
         """G(E(x)) of incomplete windows, aligned to what is observed.
 
         Args:
@@ -266,6 +267,11 @@ class Jumps(AdversarialMixin, BaseModel):
         return frame.invert(align(made, frame.apply(
             keypoints).masked_fill(~observed[..., None], 0.), observed))
 
+    def as_completer(self) -> Any:
+        """The search of Eqs. 9 and 10 over this model, as it works best."""
+        from .completer import JumpsCompleter
+        return JumpsCompleter(self)
+
     def score(self, keypoints: Tensor, mask: Tensor | None = None) -> Tensor:
         """Plausibility of sequences (N, F, 28, 2), F at least 24; (N,).
 
@@ -280,7 +286,7 @@ class Jumps(AdversarialMixin, BaseModel):
 
         ``mpjpe``, ``mpjve`` and ``auc`` (area under PCKh over [0, 1], by the
         distance from neck to head top) of G(E(x)); where joints are not
-        observed, ``unseen_mpjpe`` and ``unseen_auc`` of :meth:`complete`;
+        observed, ``unseen_mpjpe`` and ``unseen_auc`` of :meth:`reconstruct_incomplete`;
         ``latent_norm``, |E(x)| over sqrt(Z); ``critic_gap``, D(x) -
         D(G(E(x))); ``score_over_position``, trap T3.9.
         """
@@ -296,8 +302,8 @@ class Jumps(AdversarialMixin, BaseModel):
             critic_gap=on_real - on_again,
             score_over_position=on_again.abs() / position)
         unseen = present & ~observed
-        if bool(unseen.flatten(1).any(1).all()):
-            guess = self.complete(detected, observed)
+        if bool(unseen.any()):
+            guess = self.reconstruct_incomplete(detected, observed)
             out.update(unseen_mpjpe=objective.mpjpe(real, guess, unseen),
                        unseen_auc=self._auc(real, guess, unseen))
         return out
@@ -318,7 +324,7 @@ class Jumps(AdversarialMixin, BaseModel):
         """mmengine's entry.
 
         ``predict`` gives a dict a window: ``keypoints`` (24, 28, 2), what
-        :meth:`complete` makes of what is detected, ``id``, and ``bound``,
+        :meth:`reconstruct_incomplete` makes of what is detected, ``id``, and ``bound``,
         the figures that ``MeanBound`` averages. ``tensor`` gives the windows
         of the former alone; ``loss`` is refused, see
         :meth:`AdversarialMixin.loss`.
@@ -332,12 +338,14 @@ class Jumps(AdversarialMixin, BaseModel):
         present = whole if present is None else present
         observed = present if observed is None else observed
         detected = inputs if detected is None else detected
-        made = self.complete(detected, observed)
+        made = self.reconstruct_incomplete(detected, observed)
         if mode == 'tensor':
             return made
         figures = {k: v.tolist() for k, v in self.figures(
             inputs, present, detected, observed).items()}
         names = list(ids) or [str(i) for i in range(len(inputs))]
+        lacks = (present & ~observed).flatten(1).any(1).tolist()
         return [dict(keypoints=made[i], id=names[i],
-                     bound={k: v[i] for k, v in figures.items()})
+                     bound={k: v[i] for k, v in figures.items()
+                            if lacks[i] or not k.startswith('unseen_')})
                 for i in range(len(inputs))]

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .body_grid import critic_grid, from_grid, to_grid
 from .canonical import FRAMES, SKELETON
+from .one_cell import CollapsingConv2d, ExpandingConvTranspose2d
 
 Pair = tuple[int, int]
 
@@ -95,8 +96,10 @@ def _trunk(design: Design, channels: int, norm: str,
            normed: tuple[int, ...], groups: int = 1) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i, (width, kernel, stride, padding) in enumerate(design.layers()):
-        layers.append(nn.Conv2d(channels, width, kernel, stride, padding,
-                                groups=groups if i == 0 else 1, bias=False))
+        last = i == len(design.widths) - 1
+        layers.append((CollapsingConv2d if last else nn.Conv2d)(
+            channels, width, kernel, stride, padding,
+            groups=groups if i == 0 else 1, bias=False))
         if i in normed and norm != 'none':
             layers.append(make_norm(norm, width))
         layers.append(nn.LeakyReLU(SLOPE))
@@ -150,7 +153,7 @@ class PoseSequenceEncoder(_Network):
         make_norm(norm, 1)
         self.latent = latent
         self.trunk = _trunk(chosen, 4, norm, (0, 1, 2))
-        self.last = nn.Conv2d(chosen.widths[-1], latent, 1)
+        self.last = CollapsingConv2d(chosen.widths[-1], latent, 1)
         self._channels_last()
 
     def forward(self, keypoints: Tensor) -> Tensor:
@@ -178,7 +181,8 @@ class PoseSequenceGenerator(_Network):
         make_norm(norm, 1)
         self.latent, self.norm = latent, norm
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(latent, chosen.widths[-1], 1, bias=False)]
+            ExpandingConvTranspose2d(latent, chosen.widths[-1], 1,
+                                     bias=False)]
         if norm not in ('none', 'in'):
             layers.append(make_norm(norm, chosen.widths[-1]))
         layers.append(nn.ReLU())
@@ -186,8 +190,9 @@ class PoseSequenceGenerator(_Network):
         for i, (channels, kernel, stride, padding) in enumerate(backwards):
             last = i == len(backwards) - 1
             width = 4 if last else backwards[i + 1][0]
-            layers.append(nn.ConvTranspose2d(channels, width, kernel, stride,
-                                             padding, bias=False))
+            layers.append(
+                (nn.ConvTranspose2d if i else ExpandingConvTranspose2d)(
+                    channels, width, kernel, stride, padding, bias=False))
             if not last:
                 if norm != 'none':
                     layers.append(make_norm(norm, width))
@@ -229,7 +234,7 @@ class PoseSequenceCritic(_Network):
         self.skeleton = SKELETON
         self.trunk = _trunk(chosen, 8, self.norm, (1, 2),
                             chosen.velocity_groups)
-        self.last = nn.Conv2d(chosen.widths[-1], 1, 1)
+        self.last = CollapsingConv2d(chosen.widths[-1], 1, 1)
         self._channels_last()
 
     def forward(self, keypoints: Tensor) -> Tensor:

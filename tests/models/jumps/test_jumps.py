@@ -224,8 +224,8 @@ def test_complete_does_not_ask_where_and_how_large():
     model.statistics.update(swings(16))
     observed = torch.rand(4, 24, 28) < .7
     x = swings(4, 7).masked_fill(~observed[..., None], torch.nan)
-    small = model.complete(x, observed)
-    large = model.complete(250 * x + 300, observed)
+    small = model.reconstruct_incomplete(x, observed)
+    large = model.reconstruct_incomplete(250 * x + 300, observed)
     assert torch.allclose(250 * small + 300, large, atol=.05)
 
 
@@ -253,6 +253,20 @@ def test_predict_gives_figures_for_the_metric():
         assert bound['latent_norm'] == pytest.approx(
             z[i].norm().item() / 128**.5, rel=1e-4)
         assert 0 <= bound['unseen_auc'] <= 1 and bound['unseen_mpjpe'] > 0
+
+
+def test_windows_without_holes_have_no_figures_of_holes():
+    model = build().eval()
+    observed = torch.ones(3, 24, 28, dtype=torch.bool)
+    observed[1, :, 4:9] = False
+    held = [model.val_step([dict(inputs=x, observed=o) for x, o in zip(
+        swings(3)[rows], observed[rows])]) for rows in (
+            slice(0, 3), slice(1, 2))]
+    keys = [set(s['bound']) for s in held[0]]
+    assert keys[1] - keys[0] == {'unseen_mpjpe', 'unseen_auc'}
+    assert keys[0] == keys[2]
+    assert held[0][1]['bound'] == pytest.approx(held[1][0]['bound'],
+                                                rel=1e-4)
 
 
 def test_it_is_a_prior_over_sequences():

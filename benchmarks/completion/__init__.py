@@ -1,0 +1,1 @@
+"""What the benchmarks of completers share: runs, clips, rows and scores."""
