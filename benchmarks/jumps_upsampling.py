@@ -12,8 +12,9 @@ inputs, ``lost`` those of the twelve that a hole hides. Intervals are 95 %
 over clips. Parts: ``table1`` (rows and columns of the paper, completers
 beside them), ``literal`` (the paper's search to the letter, on fewer
 frames), ``holes`` (a table each), ``crossed`` (trained on the other
-collection), ``seeds``, ``variants`` (what the training of JUMPS has beyond
-the paper), ``options`` (of the search), ``hypotheses``. Results are added to
+collection, or on the embedded world), ``seeds``, ``variants`` (what the
+training of JUMPS has beyond the paper), ``options`` (of the search),
+``hypotheses``. Results are added to
 ``benchmarks/results/jumps_upsampling.json`` part by part.
 """
 from __future__ import annotations
@@ -37,6 +38,8 @@ from mirrorpose.models.completion import InterpolationCompleter
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'benchmarks' / 'results' / 'jumps_upsampling.json'
 MOTIONS = ('cmu', 'bandai')
+#: Clips of a collection at most, and frames of a clip.
+MANY = (60, 160)
 UNSEEN = dict(type='UnseenJoints')
 HOLES: dict[str, list[dict]] = {
     '20 % of joints dropped': [dict(type='RandomDrops', p=.2)],
@@ -106,12 +109,13 @@ def differences(found: dict[str, Any], base: str,
 
 
 def clips_of(number: int | None, longest: int) -> dict[str, list[Clip]]:
+    """Held-out clips of both collections."""
     return {m: held_out(m, number, longest) for m in MOTIONS}
 
 
 def table1() -> dict[str, Any]:
     """12 joints to 28."""
-    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(100, 240).items()}
+    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(*MANY).items()}
     model = rows.model_of('jumps_both_0')
     found = table([*completers(), *jumps_rows(model, rows.JUMPS_ROWS)],
                   clips, '12 joints to 28')
@@ -133,7 +137,7 @@ def literal() -> dict[str, Any]:
 
 def holes() -> dict[str, Any]:
     """Each kind of hole among the twelve joints."""
-    clips, model = clips_of(60, 240), rows.model_of('jumps_both_0')
+    clips, model = clips_of(*MANY), rows.model_of('jumps_both_0')
     out = {}
     for name, pattern in HOLES.items():
         its = {m: through(c, [UNSEEN, *pattern]) for m, c in clips.items()}
@@ -149,9 +153,11 @@ def holes() -> dict[str, Any]:
 def crossed() -> dict[str, Any]:
     """Trained on one collection, tested on the other."""
     out = {}
-    for motion, other in (('cmu', 'bandai'), ('bandai', 'cmu')):
-        clips = {other: through(held_out(other, 100, 240), [UNSEEN])}
-        made = completers(motion)
+    for motion, other in (('cmu', 'bandai'), ('bandai', 'cmu'),
+                          ('synthetic', 'cmu'), ('synthetic', 'bandai')):
+        clips = {other: through(held_out(other, *MANY), [UNSEEN])}
+        made = [completers()[0], *completers(motion)[1:]] if (
+            motion != 'synthetic') else completers(motion)[2:3]
         try:
             model = rows.model_of(f'jumps-short_{motion}_0')
             made += jumps_rows(model, {'JUMPS': rows.JUMPS_ROWS['JUMPS']})
@@ -184,21 +190,21 @@ def spread_of(names: Sequence[str], clips: dict[str, list[Clip]]
 
 def seeds() -> dict[str, Any]:
     """The same training from other seeds."""
-    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(100, 240).items()}
+    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(*MANY).items()}
     return spread_of([f'{kind}_both_{seed}' for kind in (
         'regressor', 'jumps-short') for seed in range(3)], clips)
 
 
 def variants() -> dict[str, Any]:
     """What the training has beyond the paper, one thing at a time."""
-    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(100, 240).items()}
+    clips = {m: through(c, [UNSEEN]) for m, c in clips_of(*MANY).items()}
     return spread_of([f'jumps-{v}_both_0' for v in (
         'paper', 'prior', 'masked', 'short', 'R1')], clips)
 
 
 def options() -> dict[str, Any]:
     """What the search has beyond the paper, with and without noise."""
-    clips, model = clips_of(60, 240), rows.model_of('jumps_both_0')
+    clips, model = clips_of(*MANY), rows.model_of('jumps_both_0')
     ridge = rows.trained('ridge_both_0')
     regressor = rows.trained('regressor_both_0')
     chosen: dict[str, tuple[dict, str]] = {

@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SYNTHETIC = ROOT / 'configs' / '_base_' / 'datasets' / 'synthetic_sequences.py'
 #: Which motion is learnt from.
 MOTION = ('both', 'cmu', 'bandai', 'synthetic')
-#: Rows of the ablation: what differs from the config, 60 epochs each.
+#: Rows of the ablation: what differs from the config, 30 epochs each.
 SHORT = dict(
-    train_cfg=dict(max_epochs=60),
+    train_cfg=dict(max_epochs=30),
     param_scheduler=[dict(type='LinearLR', start_factor=1., end_factor=.1,
-                          begin=45, end=60, by_epoch=True)])
+                          begin=22, end=30, by_epoch=True)])
 VARIANTS: dict[str, dict[str, Any]] = {
     'jumps-short': SHORT,
     'jumps-paper': dict(SHORT, model=dict(prior_weight=0., masked_share=0.)),

@@ -1,6 +1,7 @@
 """A Gaussian with low-rank structure, conditioned on any part of it."""
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -113,3 +114,45 @@ def _variance(components: Tensor, residual: Tensor, gain: Tensor,
     half = torch.linalg.solve_triangular(
         factor, (components * rest[..., None]).mT, upper=False)
     return half.square().sum(1) + rest * residual
+
+
+def log_density(gaussian: LowRankGaussian, values: Tensor, trust: Tensor,
+                noise: float) -> Tensor:
+    """Log density of what is observed, all else integrated out.
+
+    Differentiable in the values. Observations carry the noise of
+    :func:`condition`.
+
+    Args:
+        gaussian (LowRankGaussian): Of D dimensions.
+        values (Tensor): (N, D), finite; those with trust 0 do not matter.
+        trust (Tensor): (N, D), not negative; 0 is not observed.
+        noise (float): Standard deviation of an observation of trust 1,
+            positive.
+
+    Returns:
+        Tensor: (N,) float64, in nats.
+    """
+    mean, components, residual = (t.to(values.device) for t in gaussian)
+    kinds, which = torch.unique(trust, dim=0, return_inverse=True)
+    own = residual + noise**2 / kinds.double().clamp(min=1e-12)
+    there = kinds > 0
+    precision = torch.where(there, 1 / own, 0.)
+    unit = torch.eye(components.shape[1], dtype=mean.dtype,
+                     device=mean.device)
+    # Woodbury, and the determinant lemma.
+    many = max(CHUNK // components.numel(), 1)
+    factor = torch.cat([torch.linalg.cholesky(
+        components.T @ (components * part[..., None]) + unit)
+        for part in precision.split(many)])
+    logdet = torch.where(there, own, 1.).log().sum(1) + 2 * factor.diagonal(
+        dim1=1, dim2=2).log().sum(1)
+    known = there[which]
+    offset = torch.where(known, values.double() - mean, 0.)
+    right = (offset * precision[which]) @ components
+    half = torch.linalg.solve_triangular(
+        factor[which], right[..., None], upper=False)[..., 0]
+    distance = (offset.square() * precision[which]).sum(1) - \
+        half.square().sum(1)
+    return -.5 * (distance + logdet[which]
+                  + known.sum(1) * math.log(2 * math.pi))

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from mirrorpose.models.completion import gaussian
-from mirrorpose.models.completion.gaussian import condition, fit_gaussian
+from mirrorpose.models.completion.gaussian import (
+    condition,
+    fit_gaussian,
+    log_density,
+)
 
 D = 9
 
@@ -67,3 +71,28 @@ def test_what_is_not_observed_does_not_matter(problem):
     other = torch.where(trust > 0, x, 1e6)
     torch.testing.assert_close(condition(fitted, x, trust, .1)[0],
                                condition(fitted, other, trust, .1)[0])
+
+
+@pytest.mark.parametrize('rank', [3, 6])
+def test_log_density_is_that_of_the_marginal(rank):
+    source = torch.Generator().manual_seed(3)
+    root = torch.randn(6, 6, generator=source, dtype=torch.float64)
+    mean = torch.randn(6, generator=source, dtype=torch.float64)
+    made = fit_gaussian(mean, root @ root.T, rank)
+    values = torch.randn(5, 6, generator=source, dtype=torch.float64)
+    trust = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 0, .5, 0, 1, 1],
+                          [0, 0, 0, 1, 0, 0], [1, 0, .5, 0, 1, 1],
+                          [0, 0, 0, 0, 0, 0]], dtype=torch.float64)
+    values.requires_grad_()
+    found = log_density(made, values, trust, .1)
+    covariance = made.components @ made.components.T + made.residual.diag()
+    for row in range(4):
+        at = trust[row] > 0
+        there = torch.distributions.MultivariateNormal(
+            mean[at], covariance[at][:, at]
+            + (.01 / trust[row][at]).diag())
+        torch.testing.assert_close(found[row], there.log_prob(
+            values[row][at]))
+    assert found[4] == 0
+    slope, = torch.autograd.grad(found.sum(), values)
+    assert bool((slope[trust == 0] == 0).all()) and slope.isfinite().all()
