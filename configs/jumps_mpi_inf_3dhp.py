@@ -1,23 +1,19 @@
 # JUMPS as published: MPI-INF-3DHP seen by random cameras, 28 joints, windows
 # of 24 frames, 60 epochs of about 835,000 windows. The motion comes from
 #   python tools/dataset_converters/mpi_inf_3dhp.py FOLDER --out data/
-_base_ = ['./_base_/models/jumps.py', './_base_/schedules/jumps.py']
+_base_ = ['./_base_/models/jumps.py', './_base_/schedules/jumps.py',
+          './_base_/datasets/mpi_inf_3dhp_sequences.py']
 
-windows = dict(
-    type='PoseSequenceDataset', fps=25.,
-    sources=[dict(type='MocapArchive', file='mpi_inf_3dhp/motion.npz',
-                  held_out=dict(test=['S8']))])
+held_out = dict(
+    dataset=dict(stride=24, holes=[dict(type='UnseenJoints')]))
 train_dataloader = dict(
-    batch_size=256, num_workers=2, persistent_workers=True, drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    # Every place is seen by 80 cameras in an epoch, other ones in the next.
-    dataset=dict(windows, part='train', views=80, random_start=True))
-val_dataloader = dict(
-    batch_size=256, num_workers=1,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(windows, part='test', stride=24,
-                 holes=[dict(type='UnseenJoints')]))
-test_dataloader = val_dataloader
+    num_workers=2,
+    # Every place is seen by 80 cameras in an epoch, other ones in the next;
+    # nothing is mirrored.
+    dataset=dict(views=80, mirror=0.))
+val_dataloader = held_out
+test_dataloader = held_out
 # |E(x)|, the reconstruction with and without holes, the terms of Eq. 10.
 val_evaluator = [dict(type='MeanBound')]
 test_evaluator = val_evaluator
+default_hooks = dict(checkpoint=dict(interval=1))

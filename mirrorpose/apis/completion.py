@@ -259,8 +259,7 @@ def _complete_tracks(model: Any, tracks: Sequence[_Track], source: Skeleton,
 
 def _check_finite(done: Tensor, filled: Tensor, plan: WindowPlan,
                   names: Sequence[str], model: Any) -> None:
-    """Refuses answers with NaN, which would pass for frames without people.
-    """
+    """Refuses NaN in answers: it would pass for frames without people."""
     bad = filled & ~done.flatten(1).isfinite().all(1)
     if bool(bad.any()):
         where = names[int(plan.sequence[bad][0])]

@@ -282,7 +282,12 @@ def _read_npz(path: Path) -> PoseFile:
     if trust.shape != points.shape[:-1]:
         raise ValueError(f'{path}: confidence is {trust.shape}, keypoints '
                          f'are {points.shape}')
-    ids = [str(i) for i in data.get('track_ids', range(len(points)))]
+    ids = [str(i) for i in np.atleast_1d(
+        data.get('track_ids', np.arange(len(points))))]
+    if len(ids) != len(points) or len(set(ids)) < len(ids):
+        raise ValueError(f'{path}: track_ids {ids[:4]} ({len(ids)}) must be '
+                         f'distinct and as many as the {len(points)} people '
+                         'of keypoints')
     tracks = []
     for name, xy, weight in zip(ids, points[..., :2], trust):
         seen = (np.isfinite(xy).all(-1) & (weight > 0)).any(1)

@@ -52,7 +52,8 @@ def write_pose_file(path: str | Path, source: PoseFile,
         content: Any = dict(
             meta_info=dict(joints=joints),
             instance_info=[
-                dict(frame_id=source.frames.get(n, n), instances=people)
+                dict(frame_id=_frame_name(source.frames, n),
+                     instances=people)
                 for n, people in sorted(by_frame.items())])
     else:
         who = 'idx' if kind == 'alphapose' else 'track_id'
@@ -61,14 +62,14 @@ def write_pose_file(path: str | Path, source: PoseFile,
             triples = np.concatenate(
                 [points, np.where(seen, 1., .5)[:, None]], 1)
             content.append({
-                'image_id': _frame_name(source.frames, number, kind),
+                'image_id': _frame_name(source.frames, number),
                 'category_id': 1, 'keypoints': _numbers(triples.ravel()),
                 'score': float(np.where(seen, 1., .5).mean()),
                 who: _plain_id(name)})
     write_text(path, json.dumps(content, allow_nan=False) + '\n')
 
 
-def _frame_name(names: dict[int, Any], number: int, kind: str) -> Any:
+def _frame_name(names: dict[int, Any], number: int) -> Any:
     """What a frame is called that the input leaves out."""
     if number in names:
         return names[number]
@@ -76,11 +77,14 @@ def _frame_name(names: dict[int, Any], number: int, kind: str) -> Any:
     step = ((frame_number(others[-1][1]) - frame_number(first)) //
             (others[-1][0] - a)) if others else 1
     value = frame_number(first) + step * (number - a)
-    if kind == 'coco':
+    if not isinstance(first, str):
         return value
-    digits = re.findall(r'\d+', Path(str(first)).stem)[-1]
-    head, _, tail = str(first).rpartition(digits)
-    return f'{head}{value:0{len(digits)}d}{tail}'
+    stem = Path(first).stem
+    last = list(re.finditer(r'\d+', stem))[-1]
+    digits = f'{value:0{len(last.group())}d}'
+    return str(Path(first).with_name(
+        stem[:last.start()] + digits + stem[last.end():]
+        + Path(first).suffix))
 
 
 def _plain_id(name: str) -> int | str:

@@ -44,6 +44,9 @@ class Distribution:
         return f'{self.name} {self.version}'
 
 
+# Stands in tools/install.py, too: that has to run as a lone file, before
+# there is a package, and this where tools/ was not installed. A test holds
+# the two together.
 def import_names(distribution: metadata.Distribution) -> frozenset[str]:
     """Top-level modules of an installed distribution.
 

@@ -13,8 +13,8 @@ import mmengine.config.config
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.optim import OptimWrapperDict
 
+from mirrorpose.engine.optimizers import members
 from mirrorpose.engine.runner import PoseRunner
 
 from .findings import Report
@@ -89,9 +89,7 @@ def one_step(cfg: Config) -> dict[str, float]:
         evaluator.dataset_meta = loader.dataset.metainfo
         evaluator.process(data_samples=predictions, data_batch=None)
     state, trained = parameters(model)
-    members = wrapper.values() if isinstance(
-        wrapper, OptimWrapperDict) else [wrapper]
-    moments = sum(v.numel() for m in members
+    moments = sum(v.numel() for m in members(wrapper).values()
                   for s in m.optimizer.state.values()
                   for v in s.values() if isinstance(v, torch.Tensor))
     return dict(values, seconds=seconds, state=state, trained=trained,

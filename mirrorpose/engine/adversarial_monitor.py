@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
 from mmpose.registry import HOOKS
 from torch import Tensor
+
+from .optimizers import members
 
 __all__ = ['AdversarialMonitor', 'mean_pairwise_distance']
 
@@ -73,9 +74,7 @@ class AdversarialMonitor(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Looks over the shoulder of every optimizer."""
-        wrapper = runner.optim_wrapper
-        members = dict(wrapper.items()) if isinstance(
-            wrapper, OptimWrapperDict) else dict(all=wrapper)
+        wrappers = members(runner.optim_wrapper)
 
         def watch(name: str) -> Any:
             def note(optimizer: torch.optim.Optimizer, args: Any,
@@ -84,9 +83,9 @@ class AdversarialMonitor(Hook):
                     self._note(name, optimizer)
             return note
 
-        self._names = list(members)
+        self._names = list(wrappers)
         self._handles = [m.optimizer.register_step_pre_hook(watch(name))
-                         for name, m in members.items()]
+                         for name, m in wrappers.items()]
 
     def after_train(self, runner: Any) -> None:
         """Leaves the optimizers alone."""

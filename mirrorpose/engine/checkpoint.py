@@ -195,6 +195,24 @@ def _load_mmengine(path: Path, map_location: Location) -> dict:
                          f'loaded: {error}') from error
 
 
+def give_weights(model: torch.nn.Module, checkpoint: dict,
+                 filename: str | Path) -> None:
+    """Gives a model all the weights of a checkpoint of it.
+
+    Args:
+        model (nn.Module): The model.
+        checkpoint (dict): Of :func:`load`.
+        filename (str | Path): Its file, for messages.
+
+    Raises:
+        ValueError: See :func:`check_fits`.
+        RuntimeError: A part of the model is not in it.
+    """
+    check_fits(model, checkpoint, str(filename))
+    model.load_state_dict({k.removeprefix('module.'): v
+                           for k, v in checkpoint['state_dict'].items()})
+
+
 def check_fits(model: torch.nn.Module, checkpoint: dict, filename: str,
                revise_keys: Sequence[tuple[str, str]] = (
                    (r'^module\.', ''), )) -> None:

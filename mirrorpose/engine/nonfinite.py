@@ -8,12 +8,12 @@ import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapperDict
 from mmpose.registry import HOOKS
 from torch import Tensor
 
 from ..utils.files import write_atomically
 from .checkpoint import plain
+from .optimizers import members
 
 #: Iterations after which a skipped batch is forgotten.
 WINDOW = 1000
@@ -112,12 +112,9 @@ class NonFiniteGuard(Hook):
         model = getattr(runner.model, 'module', runner.model)
         self._names = {id(p): n.replace('.module.', '.')
                        for n, p in model.named_parameters()}
-        wrapper = runner.optim_wrapper
-        members = wrapper.values() if isinstance(
-            wrapper, OptimWrapperDict) else [wrapper]
         self._handles = [
             member.optimizer.register_step_pre_hook(self._check)
-            for member in members]
+            for member in members(runner.optim_wrapper).values()]
 
     def after_train(self, runner: Any) -> None:
         """Leaves the optimizers alone."""

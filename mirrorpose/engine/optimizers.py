@@ -10,7 +10,19 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT
 from mmpose.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-__all__ = ['PerChildOptimWrapperConstructor']
+__all__ = ['PerChildOptimWrapperConstructor', 'members']
+
+
+def members(wrapper: Any) -> dict[str, OptimWrapper]:
+    """The wrappers of all optimizers of a run, by name.
+
+    Args:
+        wrapper (OptimWrapper | OptimWrapperDict): A runner's; one that
+            stands alone is called ``'all'``.
+    """
+    if isinstance(wrapper, OptimWrapperDict):
+        return dict(wrapper.items())
+    return dict(all=wrapper)
 
 
 class _Group(nn.ModuleDict):

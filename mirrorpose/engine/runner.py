@@ -18,7 +18,6 @@ from mmengine.dist import (
 )
 from mmengine.hooks import EarlyStoppingHook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
@@ -35,6 +34,7 @@ from .checkpoint import plain
 from .checkpoint_hook import last_good_checkpoint
 from .consistency import check_consistency
 from .loops import TRAIN_LOOPS
+from .optimizers import members
 
 
 def set_everywhere(node: Any, key: str, value: Any) -> int:
@@ -139,6 +139,7 @@ class PoseRunner(Runner):
 
     _load_from: str | None
     _rank_states: list[dict] | None = None
+    _held: dict | None = None
     _owned: Owned | None = None
 
     @classmethod
@@ -218,10 +219,8 @@ class PoseRunner(Runner):
         if self.world_size > 1:  # statistics of its own batches
             state['buffers'] = {k: v.detach().cpu().clone()
                                 for k, v in model.named_buffers()}
-        wrapper: Any = self.optim_wrapper
-        members = wrapper.values() if isinstance(
-            wrapper, OptimWrapperDict) else [wrapper]
-        if any(getattr(m, '_accumulative_counts', 1) > 1 for m in members):
+        if any(getattr(m, '_accumulative_counts', 1) > 1
+               for m in members(self.optim_wrapper).values()):
             state['gradients'] = {
                 k: p.grad.detach().cpu().clone()
                 for k, p in model.named_parameters() if p.grad is not None}
@@ -296,7 +295,7 @@ class PoseRunner(Runner):
         if '://' in str(filename):
             return super().load_checkpoint(filename, map_location, strict,
                                            revise)
-        checkpoint = checkpoints.load(
+        checkpoint = self._held or checkpoints.load(
             filename, map_location,
             trust=bool(self.cfg.get('trust_checkpoint')))
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
@@ -344,8 +343,13 @@ class PoseRunner(Runner):
                 'have done')
         else:
             self._check_identity(saved)
-        super().resume(filename, resume_optimizer, resume_param_scheduler,
-                       map_location)
+        # Read once, to the CPU: model and optimizers copy it from there.
+        self._held = held or None
+        try:
+            super().resume(filename, resume_optimizer,
+                           resume_param_scheduler, map_location)
+        finally:
+            self._held = None
         if saved is None:
             return
         loop: Any = self.train_loop

@@ -37,9 +37,10 @@ class MeanBound(BaseMetric):
         """Mean of every key over samples.
 
         Args:
-            results (Sequence[dict]): One dict a sample, equal keys.
+            results (Sequence[dict]): One dict a sample. A key that some
+                lack is averaged over the others.
         """
         if not results:
             raise ValueError('no sample was evaluated')
-        return {k: float(np.mean([r[k] for r in results]))
-                for k in results[0]}
+        return {k: float(np.mean([r[k] for r in results if k in r]))
+                for k in dict.fromkeys(k for r in results for k in r)}

@@ -149,6 +149,11 @@ class TestReading:
         np.savez(tmp_path / 'b.npz', poses=np.zeros(3))
         with pytest.raises(ValueError, match=r"\['poses'\]"):
             read_pose_file(tmp_path / 'b.npz')
+        for ids in (['ann'], ['ann', 'ann']):
+            np.savez(tmp_path / 'b.npz', keypoints=_people(),
+                     track_ids=ids)
+            with pytest.raises(ValueError, match='as many as the 2 people'):
+                read_pose_file(tmp_path / 'b.npz')
 
 
 class TestFrames:
@@ -220,6 +225,29 @@ class TestWriting:
         if suffix == '.json' and case == 'alphapose':
             names = {e['image_id'] for e in json.loads(path.read_text())}
             assert names == {f'{t}.jpg' for t in range(8)}
+
+    @pytest.mark.parametrize('name', [
+        lambda t: 10 + 2 * t, lambda t: f'{10 + 2 * t:04d}',
+        lambda t: f'v2/cam3_{t + 2}.jp2'], ids=['int', 'str', 'file'])
+    @pytest.mark.parametrize('case', ['mmpose', 'alphapose'])
+    def test_names_of_frames_that_the_input_leaves_out(self, case, name,
+                                                       tmp_path):
+        key = dict(mmpose='frame_id', alphapose='image_id')[case]
+        people = _people(8)
+        content = CASES[case](people)
+        for entry in content:
+            entry[key] = name(int(str(entry[key]).split('.')[0]))
+        content = [e for e in content if e[key] not in (name(3), name(4))]
+        held = read_pose_file(_save(tmp_path, content))
+        done = complete([t.keypoints for t in held.tracks],
+                        [t.confidence for t in held.tracks])
+        path = tmp_path / 'out.json'
+        write_pose_file(path, held, done, 'mpi_inf_3dhp_28')
+        written = json.loads(path.read_text())
+        if case == 'mmpose':
+            written = written['instance_info']
+        assert list(dict.fromkeys(e[key] for e in written)) == [
+            name(t) for t in range(8)]
 
     def test_refuses_an_ending(self, tmp_path):
         held = read_pose_file(_save(tmp_path, _mmpose(_people())))

@@ -48,6 +48,26 @@ class TestCheckpoints:
             assert torch.equal(value, got['state_dict'][key])
         assert any(not torch.equal(before[k], after[k]) for k in after)
 
+    def test_resuming_reads_the_file_once(self, toy, trained, tmp_path,
+                                          monkeypatch):
+        path, read = str(trained / 'epoch_2.pth'), []
+        load = runners.checkpoints.load
+
+        def counted(filename, *args, **kwargs):
+            read.append(str(filename))
+            return load(filename, *args, **kwargs)
+
+        monkeypatch.setattr(runners.checkpoints, 'load', counted)
+        runner = toy.runner(tmp_path, load_from=path, resume=True)
+        runner.load_or_resume()
+        assert read == [path] and runner.epoch == 2
+        # What is loaded afterwards is read anew.
+        runner.load_checkpoint(str(trained / 'epoch_3.pth'))
+        wanted = torch.load(trained / 'epoch_3.pth',
+                            weights_only=True)['state_dict']
+        for key, value in runner.model.state_dict().items():
+            assert torch.equal(value, wanted[key])
+
     @pytest.mark.parametrize('kind', [PoseRunner, Runner])
     def test_resume_continues_the_count(self, toy, trained, tmp_path, kind):
         """Stock mmengine resumes our file too."""

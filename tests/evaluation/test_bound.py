@@ -14,6 +14,11 @@ def test_calculate():
         dict(iou=.5, bound=-14.))
 
 
+def test_figures_that_some_samples_lack():
+    rows = [dict(a=1.), dict(a=3., b=5.), dict(a=2., b=7.)]
+    assert MeanBound.calculate(rows) == pytest.approx(dict(a=2., b=6.))
+
+
 def test_as_a_metric_over_several_batches():
     metric = METRICS.build(dict(type='MeanBound'))
     metric.process({}, [dict(bound=dict(a=1.)), dict(bound=dict(a=2.))])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
@@ -186,8 +187,34 @@ def gradients(model: torch.nn.Module, losses: dict) -> dict:
             for k, p in model.named_parameters()}
 
 
+def recognizer_part(grads: dict) -> dict:
+    """What belongs to the recognizer alone."""
+    return {k: v for k, v in grads.items()
+            if k.startswith(('backbone.', 'head.'))}
+
+
+def twin(model: torch.nn.Module, type_: str = 'PoseRecognition', norm=BN,
+         decoder: bool = False) -> torch.nn.Module:
+    """The plain recognizer with MirrorNet's weights."""
+    plain = build(dict(type=type_, **recognizer_cfg(norm, decoder)))
+    plain.load_state_dict(recognizer_part(model.state_dict()))
+    return plain
+
+
+def seeded(model: torch.nn.Module, batch: tuple, seed: int = 0) -> dict:
+    """Losses of a batch, with the noise of a seed."""
+    torch.manual_seed(seed)
+    return model(*batch, mode='loss')
+
+
 @pytest.fixture(scope='session')
 def toy():
     """The functions of this file."""
     return SimpleNamespace(**{
         k: v for k, v in globals().items() if not k.startswith('_')})
+
+
+@pytest.fixture
+def hub(request):
+    """A message hub in which no runner has left an iteration."""
+    return MessageHub.get_instance(f'{request.node.name}-{id(request)}')

@@ -255,6 +255,11 @@ class PoseSequenceDataset(Dataset):
         middle = place.mean(1)
         complete = bool(present.all())
         if not complete:  # an absent joint is nowhere, not at the origin
+            # Nor is a person of whom a frame knows nothing.
+            met = present.any(2)[..., None]
+            count = np.maximum(met.sum(1), 1).astype(place.dtype)
+            middle = np.where(met.any(1), np.where(
+                met, place, 0).sum(1) / count, middle)
             points = np.where(present[..., None], points,
                               middle[:, None, None])
         image = self.cameras.project(points, middle, self.cameras.draw(keys))

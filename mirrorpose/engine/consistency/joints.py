@@ -256,13 +256,8 @@ def _check_converter(converter: Mapping, where: str, inner: JointSet,
 
 def training_joints(cfg: Mapping) -> JointSet | None:
     """The joint set that the model is trained (else tested) on."""
-    for split in _SPLITS:
-        for place, node in _data_sets(cfg.get(f'{split}_dataloader'),
-                                      f'{split}_dataloader'):
-            found = joint_set(node, place)
-            if found is not None:
-                return found
-    return None
+    found = (evaluated_joints(cfg, split) for split in _SPLITS)
+    return next((joints for joints in found if joints is not None), None)
 
 
 def evaluated_joints(cfg: Mapping, split: str) -> JointSet | None:

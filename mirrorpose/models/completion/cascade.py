@@ -50,7 +50,9 @@ class CascadeCompleter(BaseModule):
         for part, path in ((self.first, first_checkpoint),
                            (self.second, second_checkpoint)):
             if path is not None:
-                _load(part, path)
+                from mirrorpose.engine.checkpoint import give_weights, load
+                give_weights(part, load(path), path)
+                part.eval()
         chosen = torch.zeros(len(SKELETON), dtype=torch.bool)
         chosen[SKELETON.index(*joints)] = True
         self.chosen: Tensor
@@ -76,12 +78,3 @@ class CascadeCompleter(BaseModule):
             spread = torch.where(mine, filled.spread, whole.spread)
         return Completion(out, spread, frame_error(out, points, weight)
                           if filled.error is None else filled.error)
-
-
-def _load(model: Any, path: str) -> None:
-    from mirrorpose.engine import checkpoint as checkpoints
-    held = checkpoints.load(path)
-    checkpoints.check_fits(model, held, path)
-    model.load_state_dict({k.removeprefix('module.'): v
-                           for k, v in held['state_dict'].items()})
-    model.eval()

@@ -1,22 +1,15 @@
 """A temporal convolution network that completes masked windows."""
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from mmengine.model import BaseDataPreprocessor, BaseModel, BaseModule
+from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..jumps.canonical import canonical_frame
-from .batch import SequenceBatch, as_samples, read_batch
-from .completer import (
-    SKELETON,
-    Completion,
-    check_windows,
-    frame_error,
-    keep_observed,
-)
+from .base import TrainedCompleter
+from .batch import SequenceBatch
+from .completer import SKELETON, Completion, check_windows
 from .gaussian import condition, fit_gaussian
 from .interpolation import InterpolationCompleter
 
@@ -80,7 +73,7 @@ class TemporalNetwork(BaseModule):
 
 
 @MODELS.register_module()
-class RegressorCompleter(BaseModel):
+class RegressorCompleter(TrainedCompleter):
     """Learns to complete windows with holes of every kind.
 
     The network reads interpolated windows and how far each joint is trusted,
@@ -109,6 +102,7 @@ class RegressorCompleter(BaseModel):
     """
 
     second: Tensor
+    modes = ('loss', 'predict', 'tensor')
 
     def __init__(self,
                  width: int = 160,
@@ -207,41 +201,8 @@ class RegressorCompleter(BaseModel):
         mean, variance = condition(
             fit_gaussian(zero, self.second, _SIZE), miss, trust, self.noise)
         assert variance is not None
-        estimate = first + mean.view_as(first)
-        spread = variance.view_as(first).sum(-1).clamp(min=0).sqrt()
-        error = frame_error(first, points, weight)
-        if self.keep:
-            estimate = keep_observed(estimate, points, weight)
-            spread = spread * (1 - weight)
-        return Completion(estimate, spread, error)
-
-    def forward(self, inputs: Tensor, mode: str = 'tensor',
-                **batch: Any) -> Any:
-        """mmengine's entry.
-
-        Args:
-            inputs (Tensor): (N, F, 28, 2), in any frame.
-            mode (str): ``'loss'``; ``'predict'`` gives one dict a window
-                for the metrics of sequences; ``'tensor'`` the completed
-                windows.
-            batch (Any): The rest of the batch, see :func:`read_batch`.
-
-        Raises:
-            ValueError: Another mode.
-        """
-        data = read_batch(dict(batch, inputs=inputs))
-        if mode == 'loss':
-            return self.loss(data)
-        frame = canonical_frame(data.seen, data.observed)
-        done = frame.invert(self.complete(
-            frame.apply(data.seen), data.observed,
-            data.confidence).keypoints)
-        if mode == 'predict':
-            return as_samples(done, data)
-        if mode == 'tensor':
-            return done
-        raise ValueError('a RegressorCompleter has the modes loss, predict '
-                         f'and tensor, not {mode!r}')
+        return self._finish(first + mean.view_as(first), variance, points,
+                            weight, judged=first)
 
 
 def _length(vectors: Tensor) -> Tensor:

@@ -5,25 +5,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.model import BaseDataPreprocessor
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..jumps.canonical import canonical_frame
-from .batch import as_samples, read_batch
-from .completer import (
-    FRAMES,
-    SKELETON,
-    Completion,
-    check_windows,
-    frame_error,
-    keep_observed,
-)
+from .base import TrainedCompleter
+from .batch import read_batch
+from .completer import FRAMES, SKELETON, Completion, check_windows
 from .gaussian import LowRankGaussian, condition, fit_gaussian
 
 
 @MODELS.register_module()
-class RidgeCompleter(BaseModel):
+class RidgeCompleter(TrainedCompleter):
     """A Gaussian of windows, conditioned on what is observed of them.
 
     For one pattern of observed joints that is ridge regression on the
@@ -188,37 +182,4 @@ class RidgeCompleter(BaseModel):
                             self.residual),
             points.flatten(1), trust, self.noise)
         assert variance is not None
-        estimate = mean.view_as(points)
-        spread = variance.view_as(points).sum(-1).clamp(min=0).sqrt()
-        error = frame_error(estimate, points, weight)
-        if self.keep:
-            estimate = keep_observed(estimate, points, weight)
-            spread = spread * (1 - weight)
-        return Completion(estimate, spread, error)
-
-    def forward(self, inputs: Tensor, mode: str = 'tensor',
-                **batch: Any) -> Any:
-        """Completes a batch; mmengine's entry.
-
-        Args:
-            inputs (Tensor): (N, F, 28, 2) truth, of which ``observed`` says
-                what may be looked at.
-            mode (str): ``'tensor'`` gives the completed keypoints in the
-                frame of the inputs, ``'predict'`` one dict a window for the
-                metrics of sequences.
-            batch (Any): The rest of the batch.
-
-        Raises:
-            ValueError: Another mode.
-        """
-        data = read_batch(dict(batch, inputs=inputs))
-        frame = canonical_frame(data.seen, data.observed)
-        done = frame.invert(self.complete(
-            frame.apply(data.seen), data.observed,
-            data.confidence).keypoints)
-        if mode == 'tensor':
-            return done
-        if mode == 'predict':
-            return as_samples(done, data)
-        raise ValueError(f'a RidgeCompleter has the modes tensor and '
-                         f'predict, not {mode!r}')
+        return self._finish(mean.view_as(points), variance, points, weight)

@@ -137,4 +137,7 @@ def canonical_frame(keypoints: Tensor, observed: Tensor | None = None
 def _root_mean_square(offsets: Tensor, observed: Tensor) -> Tensor:
     """Of the observed joints' lengths, (N,)."""
     squared = offsets.square().sum(-1).masked_fill(~observed, 0.)
-    return (squared.sum((1, 2)) / observed.sum((1, 2)).clamp(min=1)).sqrt()
+    mean = squared.sum((1, 2)) / observed.sum((1, 2)).clamp(min=1)
+    # At 0 the root's slope has no bound, and 0 times it would be NaN.
+    positive = mean > 0
+    return torch.where(positive, mean, 1.).sqrt() * positive

@@ -92,7 +92,8 @@ class JumpsCompleter(BaseModule):
         self.model = model if isinstance(model, nn.Module) else \
             MODELS.build(model)
         if checkpoint is not None:
-            self._load(checkpoint)
+            from mirrorpose.engine.checkpoint import give_weights, load
+            give_weights(self.model, load(checkpoint), checkpoint)
         self.restarts, self.use_encoder = restarts, use_encoder
         self.keep, self.seed, self.temperature = keep, seed, temperature
         self.first: Any = MODELS.build(first) if isinstance(
@@ -104,14 +105,6 @@ class JumpsCompleter(BaseModule):
         self.settings = SearchSettings(**search)
         self.skeleton = SKELETON
         self.eval()
-
-    def _load(self, checkpoint: str) -> None:
-        from mirrorpose.engine import checkpoint as checkpoints
-        held = checkpoints.load(checkpoint, 'cpu')
-        checkpoints.check_fits(self.model, held, checkpoint)
-        self.model.load_state_dict({
-            k.removeprefix('module.'): v
-            for k, v in held['state_dict'].items()})
 
     def train(self, mode: bool = True) -> JumpsCompleter:
         """Stays in evaluation mode: nothing is trained here."""

@@ -286,7 +286,8 @@ class Jumps(AdversarialMixin, BaseModel):
 
         ``mpjpe``, ``mpjve`` and ``auc`` (area under PCKh over [0, 1], by the
         distance from neck to head top) of G(E(x)); where joints are not
-        observed, ``unseen_mpjpe`` and ``unseen_auc`` of :meth:`reconstruct_incomplete`;
+        observed, ``unseen_mpjpe`` and ``unseen_auc`` of
+        :meth:`reconstruct_incomplete` (0 for windows without such);
         ``latent_norm``, |E(x)| over sqrt(Z); ``critic_gap``, D(x) -
         D(G(E(x))); ``score_over_position``, trap T3.9.
         """
@@ -324,9 +325,9 @@ class Jumps(AdversarialMixin, BaseModel):
         """mmengine's entry.
 
         ``predict`` gives a dict a window: ``keypoints`` (24, 28, 2), what
-        :meth:`reconstruct_incomplete` makes of what is detected, ``id``, and ``bound``,
-        the figures that ``MeanBound`` averages. ``tensor`` gives the windows
-        of the former alone; ``loss`` is refused, see
+        :meth:`reconstruct_incomplete` makes of what is detected, ``id``, and
+        ``bound``, the figures that ``MeanBound`` averages. ``tensor`` gives
+        the windows of the former alone; ``loss`` is refused, see
         :meth:`AdversarialMixin.loss`.
         """
         if mode == 'loss':

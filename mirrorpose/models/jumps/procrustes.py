@@ -87,14 +87,16 @@ def fit_similarity(source: Tensor, target: Tensor,
     real = (share * (a * b).sum(-1)).sum(1)
     imaginary = (share * (a[..., 0] * b[..., 1]
                           - a[..., 1] * b[..., 0])).sum(1)
-    norm_a = (share * a.square().sum(-1)).sum(1)
+    norm_a, norm_b = ((share * side.square().sum(-1)).sum(1)
+                      for side in (a, b))
     if alignment == 'rigid':
         # Of <a, b> the direction alone counts.
         squared = real.square() + imaginary.square()
         usable = squared > SMALLEST**2
         size = torch.where(usable, squared, one).sqrt()
     else:
-        usable, size = norm_a > SMALLEST, norm_a
+        # A target in one place would shrink the source to a point.
+        usable, size = (norm_a > SMALLEST) & (norm_b > SMALLEST), norm_a
         if alignment == 'scaling':
             imaginary = nought
     size = torch.where(usable, size, one)

@@ -240,6 +240,25 @@ def test_unknown_joints_are_absent_not_guessed(make, archive, tmp_path):
             assert heads.isnan().all()
 
 
+def test_frames_without_a_person_turn_no_camera(make, archive, tmp_path):
+    """Somebody far from the world's origin is lost for some frames."""
+    data = archive(tmp_path / 'motion.npz', {'s0_a': 24}, fps=25.)
+    root = data['root'] + np.float32([8, 0, 5])
+    both = []
+    for lost in (slice(0), slice(10, 16)):
+        held = root.copy()
+        held[lost] = np.nan
+        archive(tmp_path / 'motion.npz', {'s0_a': 24}, fps=25., root=held)
+        both.append(make(data_root=str(tmp_path), part='all', sources=[dict(
+            type='MocapArchive', file='motion.npz')]).get_batch(
+                [0] * 8, KEYS[:8]))
+    whole, holey = both
+    kept = holey['present']
+    assert whole['present'].all() and (~kept).sum() == 8 * 6 * 28
+    torch.testing.assert_close(holey['inputs'][kept], whole['inputs'][kept],
+                               atol=.05, rtol=0)
+
+
 def test_head_lengths_are_plain_distances():
     points = torch.randn(2, 5, 28, 2)
     known = torch.ones(2, 5, 28, dtype=torch.bool)

@@ -99,6 +99,17 @@ def test_nothing_and_a_point_are_finite():
     assert frame.origin[0].eq(0).all()
 
 
+def test_gradients_are_finite_where_there_is_no_size():
+    points = torch.randn(3, 24, 28, 2)
+    points[1] = 40.
+    observed = torch.ones(3, 24, 28, dtype=torch.bool)
+    observed[2] = False
+    points.requires_grad_()
+    frame = canonical_frame(points, observed)
+    frame.apply(points).square().sum().backward()
+    assert points.grad.isfinite().all()
+
+
 def test_people_from_above_stay_bounded():
     points = torch.randn(2, 24, 28, 2)
     pelvis, top = SKELETON.index('pelvis', 'head_top')

@@ -37,9 +37,27 @@ def test_models_and_optimizers(path):
     assert model.weights['penalty_weight'] == 10
 
 
+@pytest.mark.parametrize('path', ENTRIES, ids=lambda p: p.stem)
+def test_parts_of_the_data(path):
+    """Nothing is chosen by looking at the test."""
+    cfg = Config.fromfile(path)
+    loaders = {p: cfg[f'{p}_dataloader'] for p in ('train', 'val', 'test')}
+    for part, loader in loaders.items():
+        assert loader.dataset.part == part
+        assert loader.dataset.sources == cfg.train_dataloader.dataset.sources
+        held_out = [s.held_out for s in loader.dataset.sources]
+        assert all(h.val and h.test for h in held_out)
+    for part in ('val', 'test'):
+        assert loaders[part].dataset.holes == [dict(type='UnseenJoints')]
+        assert loaders[part].dataset.stride == 24
+
+
 def test_the_paper_s_numbers():
     cfg = Config.fromfile(ROOT / 'configs/jumps_mpi_inf_3dhp.py')
     assert cfg.train_dataloader.batch_size == 256
+    data = cfg.train_dataloader.dataset
+    assert data.views == 80 and not data.mirror and not data.holes
+    assert data.random_start
     assert cfg.train_cfg.max_epochs == 60
     assert cfg.optim_wrapper.generator.optimizer.lr == 1e-4
     model = MODELS.build(cfg.model)

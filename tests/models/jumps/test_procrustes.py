@@ -127,6 +127,18 @@ def test_guard(alignment):
     assert a.grad.isfinite().all()
 
 
+@pytest.mark.parametrize('alignment', ['similarity', 'scaling'])
+def test_a_target_in_one_place_shrinks_nothing(alignment):
+    """A joint that stands still, seen in all frames: only a shift."""
+    a, b = points(2)
+    b[0] = b[0, 0, 0].clone()
+    a.requires_grad_()
+    out = align(a, b, None, alignment)
+    assert torch.allclose(out[0], a[0] - a[0].mean((0, 1)) + b[0, 0, 0])
+    out.square().sum().backward()
+    assert a.grad.isfinite().all()
+
+
 def test_none_and_unknown():
     a, b = points(2)
     assert torch.equal(align(a, b, None, 'none'), a)

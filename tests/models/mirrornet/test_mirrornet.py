@@ -1,77 +1,19 @@
-"""MirrorNet's joint training: gradients, masks, noise, refusals, learning."""
+"""MirrorNet's joint training: its terms, its mask, what it predicts."""
 from __future__ import annotations
 
 import math
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 
-from mirrorpose.models.mirrornet import MirrorNet, PoseRecognition
-from mirrorpose.models.mirrornet.mirrornet import TERMS, select
+from mirrorpose.models.mirrornet import MirrorNet
+from mirrorpose.models.mirrornet.mirrornet import TERMS
 
 LITERAL = dict(generative_input='annotation', pose_form='heatmaps',
                sample_pose=True, image_vae=dict(variance=1.),
                pose_vae=dict(variance=1.))
 MIXED = (True, False, True, False)
-
-
-def recognizer_part(grads):
-    return {k: v for k, v in grads.items()
-            if k.startswith(('backbone.', 'head.'))}
-
-
-def twin(toy, model, type_='PoseRecognition', norm=None, decoder=False):
-    """The plain recognizer with MirrorNet's weights."""
-    plain = toy.build(dict(
-        type=type_, **toy.recognizer_cfg(norm or toy.BN, decoder)))
-    plain.load_state_dict({k: v for k, v in model.state_dict().items()
-                           if k.startswith(('backbone.', 'head.'))})
-    return plain
-
-
-def seeded(model, batch, seed=0):
-    torch.manual_seed(seed)
-    return model(*batch, mode='loss')
-
-
-class TestLiteralGradient:
-    """Trap T1.12: alpha does not occur in Eq. 26."""
-
-    def compare(self, toy, other, type_, weight=1., absent=.3):
-        batch = toy.make_batch(absent=absent)
-        model = toy.build(toy.mirrornet_cfg(recognition_weight=weight,
-                                            **other))
-        plain = twin(toy, model, type_)
-        mine = recognizer_part(toy.gradients(model, seeded(model, batch)))
-        theirs = toy.gradients(plain, seeded(plain, batch))
-        assert set(mine) == set(theirs)
-        assert any(g.abs().max() > 1e-4 for g in theirs.values())
-        return mine, theirs
-
-    @pytest.mark.parametrize('kind', ['PoseRecognition',
-                                      'TopdownPoseEstimator'])
-    @pytest.mark.parametrize('other', [
-        LITERAL, dict(generative_input='annotation')], ids=str)
-    def test_is_the_plain_recognizers(self, toy, kind, other):
-        mine, theirs = self.compare(toy, other, kind)
-        for name in theirs:
-            assert torch.equal(mine[name], theirs[name]), name
-
-    def test_times_lambda(self, toy):
-        mine, theirs = self.compare(toy, LITERAL, 'PoseRecognition', 2.)
-        for name in theirs:
-            torch.testing.assert_close(mine[name], 2 * theirs[name],
-                                       rtol=1e-5, atol=1e-7)
-
-    def test_recognizers_own_pose_changes_it(self, toy):
-        for other in ({}, dict(pose_form='heatmaps'),
-                      dict(pose_form='heatmaps', sample_pose=True)):
-            mine, theirs = self.compare(toy, other, 'PoseRecognition')
-            changed = [k for k in theirs
-                       if (mine[k] - theirs[k]).abs().max() > 1e-6]
-            assert len(changed) > len(theirs) / 2, other
 
 
 class TestLoss:
@@ -81,7 +23,7 @@ class TestLoss:
         batch = toy.make_batch(MIXED, absent=.2)
         model = toy.build(toy.mirrornet_cfg(toy.GN, **LITERAL,
                                             recognition_weight=3.))
-        losses = seeded(model, batch)
+        losses = toy.seeded(model, batch)
         image, samples = batch
         small = torch.nn.functional.avg_pool2d(image, 4)
         truth = torch.stack([s.gt_fields.heatmaps for s in samples])
@@ -131,7 +73,7 @@ class TestLoss:
 
     def test_names(self, toy):
         model = toy.build(toy.mirrornet_cfg())
-        losses = seeded(model, toy.make_batch(MIXED))
+        losses = toy.seeded(model, toy.make_batch(MIXED))
         assert {k for k in losses if 'loss' in k} == {
             f'loss_{t}' for t in TERMS}
         assert {k for k in losses if 'loss' not in k} == {
@@ -142,14 +84,14 @@ class TestLoss:
 
     def test_fully_annotated_batch(self, toy):
         model = toy.build(toy.mirrornet_cfg())
-        losses = seeded(model, toy.make_batch())
+        losses = toy.seeded(model, toy.make_batch())
         assert 'mon_bound_unlabelled' not in losses
         assert all(v.isfinite() for v in losses.values())
 
     def test_term_weights(self, toy):
         batch = toy.make_batch(MIXED)
-        plain = seeded(toy.build(toy.mirrornet_cfg()), batch)
-        weighted = seeded(toy.build(toy.mirrornet_cfg(
+        plain = toy.seeded(toy.build(toy.mirrornet_cfg()), batch)
+        weighted = toy.seeded(toy.build(toy.mirrornet_cfg(
             term_weights=dict(fidelity=.5, kl_scene=0.))), batch)
         for name in TERMS:
             factor = dict(fidelity=.5, kl_scene=0.).get(name, 1.)
@@ -161,7 +103,7 @@ class TestLoss:
         for labels in ((True, ) * 4, MIXED):
             for other in ({}, LITERAL):
                 model = toy.build(toy.mirrornet_cfg(**other))
-                grads = toy.gradients(model, seeded(
+                grads = toy.gradients(model, toy.seeded(
                     model, toy.make_batch(labels)))
                 lost = [k for k, p in model.named_parameters()
                         if p.requires_grad and grads[k] is None]
@@ -176,8 +118,8 @@ class TestLoss:
         for name in ('fidelity', 'plausibility'):
             weights = dict.fromkeys(TERMS, 0.) | {name: 1.}
             model.term_weights = weights
-            losses = seeded(model, toy.make_batch(MIXED))
-            grads = recognizer_part(toy.gradients(model, losses))
+            losses = toy.seeded(model, toy.make_batch(MIXED))
+            grads = toy.recognizer_part(toy.gradients(model, losses))
             assert max(g.abs().max() for g in grads.values()) > 0, name
 
     def test_learnt_variances_train(self, toy):
@@ -185,7 +127,7 @@ class TestLoss:
         cfg['image_vae']['generator']['learn_variance'] = True
         cfg['pose_vae']['generator']['learn_variance'] = True
         model = toy.build(cfg)
-        grads = toy.gradients(model, seeded(model, toy.make_batch(MIXED)))
+        grads = toy.gradients(model, toy.seeded(model, toy.make_batch(MIXED)))
         for part in ('image_vae', 'pose_vae'):
             assert grads[f'{part}.generator.head.log_variance.weight'
                          ].abs().max() > 0
@@ -205,85 +147,14 @@ class TestLoss:
                                backbone=cfg['backbone'], head=cfg['head']))
         plain.load_state_dict({k: v for k, v in model.state_dict().items()
                                if k.startswith(('backbone.', 'head.'))})
-        mine, theirs = seeded(model, batch), seeded(plain, batch)
+        mine, theirs = toy.seeded(model, batch), toy.seeded(plain, batch)
         torch.testing.assert_close(mine['loss_recognition'],
                                    theirs['loss_kpt'])
-        a = recognizer_part(toy.gradients(model, mine))
+        a = toy.recognizer_part(toy.gradients(model, mine))
         b = toy.gradients(plain, theirs)
         for name in b:
             torch.testing.assert_close(a[name], b[name], rtol=1e-4,
                                        atol=1e-6)
-
-
-class TestWhatCannotMatter:
-
-    def run(self, toy, spoil, **other):
-        results = []
-        for change in (False, True):
-            image, samples = toy.make_batch(MIXED, absent=.3)
-            if change:
-                for sample in samples:
-                    spoil(sample)
-            model = toy.build(toy.mirrornet_cfg(**other))
-            losses = seeded(model, (image, samples))
-            results.append((losses, toy.gradients(model, losses)))
-        (a, b), (c, d) = results
-        for key in a:
-            assert torch.equal(a[key], c[key]), key
-        for key in b:
-            assert (b[key] is None and d[key] is None) or torch.equal(
-                b[key], d[key]), key
-
-    @pytest.mark.parametrize('value', [123., math.nan])
-    @pytest.mark.parametrize('other', [{}, LITERAL], ids=str)
-    def test_coordinates_and_maps_of_unannotated_joints(self, toy, other,
-                                                        value):
-        def spoil(sample):
-            absent = sample.gt_instance_labels.keypoint_weights[0] == 0
-            assert absent.any()
-            sample.gt_instances.keypoints[0, absent.numpy()] = 1e6
-            sample.gt_fields.heatmaps[absent] = value
-        self.run(toy, spoil, **other)
-
-    @pytest.mark.parametrize('other', [{}, LITERAL], ids=str)
-    def test_annotations_of_unlabelled_samples(self, toy, other):
-        def spoil(sample):
-            if not sample.metainfo['is_labeled']:
-                sample.gt_instances.keypoints[:] = 1e6
-                sample.gt_fields.heatmaps[:] = 77.
-                sample.gt_instance_labels.keypoint_weights[:] = 1
-        self.run(toy, spoil, **other)
-
-    @pytest.mark.parametrize('kind', ['PoseRecognition',
-                                      'TopdownPoseEstimator'])
-    def test_for_the_plain_recognizer_either(self, toy, kind):
-        results = []
-        for value in (0., 99.):
-            image, samples = toy.make_batch(absent=.4)
-            for sample in samples:
-                absent = sample.gt_instance_labels.keypoint_weights[0] == 0
-                sample.gt_fields.heatmaps[absent] = value
-            model = toy.build(dict(type=kind, **toy.recognizer_cfg()))
-            results.append(toy.gradients(model, seeded(
-                model, (image, samples))))
-        for key, grad in results[0].items():
-            assert torch.equal(grad, results[1][key])
-
-    def test_unlabelled_samples_for_the_plain_recognizer(self, toy):
-        results = []
-        for spoil in (False, True):
-            image, samples = toy.make_batch(MIXED)
-            if spoil:
-                for sample in samples:
-                    if not sample.metainfo['is_labeled']:
-                        sample.gt_fields.heatmaps[:] = 5.
-                        sample.gt_instance_labels.keypoint_weights[:] = 1
-            model = toy.build(dict(type='PoseRecognition',
-                                   **toy.recognizer_cfg()))
-            results.append(toy.gradients(model, seeded(
-                model, (image, samples))))
-        for key, grad in results[0].items():
-            assert torch.equal(grad, results[1][key])
 
 
 class TestMask:
@@ -317,7 +188,7 @@ class TestMask:
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
         for _ in range(2):
             optimizer.zero_grad()
-            toy.total(seeded(model, toy.make_batch(MIXED))).backward()
+            toy.total(toy.seeded(model, toy.make_batch(MIXED))).backward()
             optimizer.step()
         after = model.mask_estimator.state_dict()
         assert all(torch.equal(v, after[k]) for k, v in before.items())
@@ -329,82 +200,17 @@ class TestMask:
             frozen=('mask_estimator', 'pose_vae')))
         model.train()
         assert not model.pose_vae.training
-        grads = toy.gradients(model, seeded(model, toy.make_batch()))
+        grads = toy.gradients(model, toy.seeded(model, toy.make_batch()))
         assert all(v is None for k, v in grads.items()
                    if k.startswith(('pose_vae', 'mask_estimator')))
         assert grads['image_vae.generator.head.mean.weight'] is not None
-
-
-class TestNoisePerSample:
-
-    @pytest.mark.parametrize('other', [
-        {}, dict(pose_form='heatmaps', sample_pose=True)], ids=str)
-    def test_batch_is_the_mean_of_its_halves(self, toy, other):
-        image, samples = toy.make_batch((True, False, True, True),
-                                        absent=.2)
-        model = toy.build(toy.mirrornet_cfg(toy.GN, noise_per_sample=True,
-                                            **other))
-        torch.manual_seed(1)
-        whole = model(image, samples, mode='loss')
-        whole_grads = toy.gradients(model, whole)
-        halves = []
-        for rows in (slice(0, 2), slice(2, 4)):
-            torch.manual_seed(rows.start)  # must not matter
-            losses = model(image[rows], samples[rows], mode='loss')
-            halves.append((losses, toy.gradients(model, losses)))
-        (a, da), (b, db) = halves
-        for term in TERMS:
-            key = f'loss_{term}'
-            torch.testing.assert_close(whole[key], (a[key] + b[key]) / 2,
-                                       rtol=1e-5, atol=1e-6)
-        for key, grad in whole_grads.items():
-            if grad is not None:
-                torch.testing.assert_close(grad, (da[key] + db[key]) / 2,
-                                           rtol=1e-3, atol=2e-6, msg=key)
-
-    def test_order_does_not_matter(self, toy):
-        image, samples = toy.make_batch(MIXED)
-        model = toy.build(toy.mirrornet_cfg(toy.GN, noise_per_sample=True))
-        one = model(image, samples, mode='loss')
-        two = model(image.flip(0), samples[::-1], mode='loss')
-        for key in one:
-            torch.testing.assert_close(one[key], two[key], rtol=1e-5,
-                                       atol=1e-6)
-
-    def test_changes_from_step_to_step(self, toy):
-        batch = toy.make_batch()
-        model = toy.build(toy.mirrornet_cfg(toy.GN, noise_per_sample=True))
-        hub = MessageHub.get_current_instance()
-        values = []
-        try:
-            for step in (3, 3, 4):
-                hub.update_info('iter', step)
-                losses = model(*batch, mode='loss')
-                values.append(losses['loss_plausibility'].item())
-        finally:
-            hub.runtime_info.pop('iter')
-        assert values[0] == values[1] != values[2]
-
-    def test_changes_with_the_runs_seed(self, toy):
-        batch = toy.make_batch()
-        model = toy.build(toy.mirrornet_cfg(toy.GN, noise_per_sample=True))
-        hub = MessageHub.get_current_instance()
-        values = []
-        try:
-            for seed in (1, 1, 2):
-                hub.update_info('seed', seed)
-                losses = model(*batch, mode='loss')
-                values.append(losses['loss_plausibility'].item())
-        finally:
-            hub.runtime_info.pop('seed')
-        assert values[0] == values[1] != values[2]
 
 
 class TestPredict:
 
     def test_is_the_plain_recognizers_and_costs_the_same(self, toy):
         model = toy.build(toy.mirrornet_cfg(decoder=True)).eval()
-        plain = twin(toy, model, 'TopdownPoseEstimator', decoder=True).eval()
+        plain = toy.twin(model, 'TopdownPoseEstimator', decoder=True).eval()
 
         def refuse(*_):
             raise AssertionError('a generative part was run')
@@ -428,7 +234,7 @@ class TestPredict:
 
     def test_stripped_weights_fit_mmposes_estimator(self, toy):
         # twin() loads strictly
-        twin(toy, toy.build(toy.mirrornet_cfg()), 'TopdownPoseEstimator')
+        toy.twin(toy.build(toy.mirrornet_cfg()), 'TopdownPoseEstimator')
 
 
 class TestExplain:
@@ -447,104 +253,3 @@ class TestExplain:
             mean = model.head.forward(model.backbone(image))
         torch.testing.assert_close(out['pose'], mean)
         assert not any(v.requires_grad for v in out.values())
-
-
-class TestErrors:
-
-    def test_no_annotated_sample(self, toy):
-        model = toy.build(toy.mirrornet_cfg())
-        with pytest.raises(ValueError, match='none of the 2 samples.*0-0.*'
-                           'SemiSupervisedSampler'):
-            seeded(model, toy.make_batch((False, False)))
-
-    def test_head_against_pose_vae(self, toy):
-        cfg = toy.mirrornet_cfg()
-        cfg['head'] = dict(cfg['head'], out_channels=14)
-        with pytest.raises(ValueError, match="predicts 14.*16 of 'mpii_16'"):
-            toy.build(cfg)
-
-    def test_data_against_model(self, toy):
-        image, samples = toy.make_batch()
-        for s in samples:
-            heatmaps = s.gt_fields.heatmaps[:14]
-            s.gt_fields = type(s.gt_fields)(heatmaps=heatmaps)
-        for cfg in (toy.mirrornet_cfg(), dict(
-                type='PoseRecognition', **toy.recognizer_cfg())):
-            with pytest.raises(ValueError, match='model has 16 joints.*14'):
-                seeded(toy.build(cfg), (image, samples))
-
-    @pytest.mark.parametrize('other,text', [
-        (dict(generative_input='annotations'), "annotations'"),
-        (dict(pose_form='points'), "got 'points'"),
-        (dict(sample_pose=True), "pose_form='heatmaps'"),
-        (dict(term_weights=dict(fidelty=1.)), r"\['fidelty'\].*fidelity"),
-        (dict(frozen=('mask', )), r"\['mask'\].*mask_estimator"),
-        (dict(pose_variance=0.), 'positive, got 0'),
-        (dict(image_vae=dict(variance=-1.)), 'positive, got -1'),
-        (dict(pose_vae=dict(variance=0.)), 'positive, got 0'),
-    ], ids=str)
-    def test_values(self, toy, other, text):
-        with pytest.raises(ValueError, match=text):
-            toy.build(toy.mirrornet_cfg(**other))
-
-    @pytest.mark.parametrize('other', [
-        dict(recogniton_weight=1.), dict(image_vae=dict(varience=1.)),
-        dict(pose_vae=dict(sigmas=1.))], ids=str)
-    def test_unknown_option(self, toy, other):
-        with pytest.raises(TypeError, match='unexpected keyword'):
-            toy.build(toy.mirrornet_cfg(**other))
-
-    def test_missing_heatmaps(self, toy):
-        image, samples = toy.make_batch()
-        del samples[2].gt_fields
-        with pytest.raises(ValueError, match='0-2 has no heatmaps.*'
-                           'GenerateTarget'):
-            seeded(toy.build(toy.mirrornet_cfg()), (image, samples))
-
-    def test_empty_batch(self, toy):
-        with pytest.raises(ValueError, match='batch is empty'):
-            seeded(toy.build(toy.mirrornet_cfg()),
-                   (torch.zeros(0, 3, 64, 64), []))
-
-    def test_select(self):
-        with pytest.raises(TypeError, match='dict'):
-            select({}, torch.ones(1, dtype=torch.bool))
-
-
-def train(toy, model, batch, steps, lr=3e-3):
-    """Losses (in mode train) before, and over the last steps, of training."""
-    optimizer = torch.optim.Adam(
-        [p for p in model.parameters() if p.requires_grad], lr)
-    history = []
-    for step in range(steps):
-        losses = seeded(model, batch, seed=step)
-        optimizer.zero_grad()
-        toy.total(losses).backward()
-        optimizer.step()
-        history.append({k: v.item() for k, v in losses.items()})
-    return history[0], {k: sum(h[k] for h in history[-3:]) / 3
-                        for k in history[0]}
-
-
-class TestLearning:
-
-    @pytest.mark.parametrize('labels', [(True, ) * 6, (True, False) * 3],
-                             ids=['supervised', 'semi-supervised'])
-    def test_mirrornet(self, toy, labels):
-        batch = toy.make_batch(labels, size=32, absent=.1)
-        model = toy.build(toy.mirrornet_cfg(frozen=('mask_estimator', )))
-        first, last = train(toy, model, batch, 30)
-        for name in ('recognition', 'fidelity', 'plausibility'):
-            assert last[f'loss_{name}'] < first[f'loss_{name}'] - .02, name
-        keys = [k for k in first if 'loss' in k]
-        assert sum(last[k] for k in keys) < sum(first[k] for k in keys)
-        assert last['mon_bound_labelled'] > first['mon_bound_labelled']
-        assert all(math.isfinite(v) for v in last.values())
-
-    def test_recognition(self, toy):
-        batch = toy.make_batch((True, ) * 6, size=32, absent=.1)
-        model = toy.build(dict(type='PoseRecognition',
-                               **toy.recognizer_cfg()))
-        assert isinstance(model, PoseRecognition)
-        first, last = train(toy, model, batch, 30)
-        assert last['loss_recognition'] < first['loss_recognition'] - .5
