@@ -28,7 +28,7 @@ from mmengine.logging import MMLogger
 
 from mirrorpose.datasets.lsp import default_data_root
 from mirrorpose.evaluation.sequences import SequencePCKh
-from mirrorpose.models.completion import InterpolationCompleter
+from mirrorpose.models.completion import CascadeCompleter, InterpolationCompleter
 from mirrorpose.structures import Skeleton
 from mirrorpose.structures import joint_sets as _joint_sets  # noqa: F401
 
@@ -56,14 +56,21 @@ def joint_sets(clip: Clip) -> dict[str, np.ndarray]:
 def completers() -> dict[str, Any]:
     """Rows, beside the input itself."""
     ridge, model = rows.trained('ridge_both_0'), rows.model_of('jumps_both_0')
-    smooth = rows.trained('ridge_both_0')
-    smooth.noise, smooth.keep = .02, False
+    smooth, robust = (rows.trained('ridge_both_0') for _ in range(2))
+    for one in (smooth, robust):
+        one.noise, one.keep = .02, False
+    robust.robust = 8
     regressor = rows.trained('regressor-detector_both_0')
+    plain = rows.trained('regressor_both_0')
     return {
         'interpolation': InterpolationCompleter(),
         'ridge': ridge, 'ridge, noise .02': smooth,
-        'regressor': rows.trained('regressor_both_0'),
+        'ridge, noise .02, robust': robust,
+        'regressor': plain,
         'regressor of noise': regressor,
+        'robust ridge, then regressor': CascadeCompleter(robust, plain),
+        'robust ridge, then regressor of noise': CascadeCompleter(
+            robust, regressor),
         'JUMPS': rows.jumps(model, {}),
         'JUMPS, observed not kept': rows.jumps(model, dict(keep=False)),
         'JUMPS, 10 steps, not kept': rows.jumps(model, dict(
@@ -117,9 +124,9 @@ def replayed() -> dict[str, Any]:
 def multiview_clips() -> list[Clip]:
     """The four views of the real clip, at 30 of its 60 frames a second.
 
-    The head, by which PCKh measures, is not among OpenPose's joints: head
-    top is put where it stands in motion capture, beyond the neck on the line
-    from the pelvis, a third of the trunk away.
+    The head, by which PCKh measures, is not among OpenPose's joints: its
+    size is taken for a third of the way from OpenPose's neck (between the
+    shoulders) to the hips' middle. Neck and head top are not scored.
     """
     root = Path(default_data_root()) / 'multiview'
     with np.load(root / 'balancing.npz') as data:
@@ -141,16 +148,18 @@ def multiview_clips() -> list[Clip]:
         shown = np.zeros((*truth.shape[:2], 3))
         shown[:, mine] = seen[view, ::2][:, theirs]
         present = np.isfinite(truth).all(-1)
-        both = present[:, neck] & present[:, pelvis]
-        truth[both, top] = truth[both, neck] + (
-            truth[both, neck] - truth[both, pelvis]) / 3
-        present[:, top] = both
+        low = flat[:, body.joints.index('neck')]
+        both = np.isfinite(low).all(-1) & present[:, pelvis]
+        truth[both, neck] = low[both]
+        truth[both, top] = low[both] + (
+            low[both] - truth[both, pelvis]) / 3
+        present[:, [neck, top]] = both[:, None]
         observed = (shown[..., :2] != 0).all(-1) & TWELVE
-        scale = 1.4 * PIXELS / np.nanmax(np.ptp(np.where(
-            present[..., None], truth, np.nan)[..., 1], axis=1))
+        rise = np.nanmax(truth[..., 1], 1) - np.nanmin(truth[..., 1], 1)
+        scale = 1.4 * PIXELS / np.nanmax(rise)
         out.append(Clip(
             f'view {view}', np.nan_to_num(truth * scale).astype(np.float32),
-            present, np.arange(len(OURS)) == top,
+            present, np.isin(np.arange(len(OURS)), (neck, top)),
             (shown[..., :2] * observed[..., None] * scale).astype(np.float32),
             observed, (np.clip(shown[..., 2], 0, 1) * observed).astype(
                 np.float32)))

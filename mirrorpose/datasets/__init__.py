@@ -6,8 +6,15 @@ from .coco import CocoPoseDataset
 from .codecs import OneHotHeatmap
 from .combined import CombinedPoseDataset
 from .crops import CachedCropDataset
+from .frames import (
+    FramePairDataset,
+    StillPairDataset,
+    UnpairedDataset,
+    UnpairedPoseDataset,
+)
 from .lsp import LspDataset
 from .mpii import MpiiSplitDataset
+from .multiview import MultiViewDataset, ViewGroupSampler
 from .poses import PoseCollectionDataset
 from .samplers import SemiSupervisedSampler
 from .sequences import (
@@ -24,10 +31,12 @@ from .zip_backend import ZipBackend
 
 __all__ = [
     'BrokenSampleError', 'BrokenSamples', 'CachedCropDataset',
-    'CocoPoseDataset', 'CombinedPoseDataset', 'DetectorNoise', 'LspDataset',
-    'MocapArchive', 'MotionFiles', 'MpiiSplitDataset', 'OneHotHeatmap',
+    'CocoPoseDataset', 'CombinedPoseDataset', 'DetectorNoise',
+    'FramePairDataset', 'LspDataset', 'MocapArchive', 'MotionFiles',
+    'MpiiSplitDataset', 'MultiViewDataset', 'OneHotHeatmap',
     'PoseCollectionDataset', 'PoseSequenceDataset', 'ReplayedNoise',
-    'SemiSupervisedSampler', 'SilhouetteDataset', 'SyntheticMotions',
-    'SyntheticPoseDataset', 'SyntheticWorld', 'ZipBackend',
-    'check_annotations', 'transforms'
+    'SemiSupervisedSampler', 'SilhouetteDataset', 'StillPairDataset',
+    'SyntheticMotions', 'SyntheticPoseDataset', 'SyntheticWorld',
+    'UnpairedDataset', 'UnpairedPoseDataset', 'ViewGroupSampler',
+    'ZipBackend', 'check_annotations', 'transforms'
 ]

@@ -43,7 +43,8 @@ def named_skeleton(
                          f'{list(names)}')
     known: dict[str, str] = {}
     for skeleton in SKELETONS.values():
-        known.update({j: skeleton.landmark(j) for j in skeleton.joints})
+        for joint in skeleton.joints:  # the first set to name one decides
+            known.setdefault(joint, skeleton.landmark(joint))
     own, landmarks, unknown = [], {}, []
     for i, name in enumerate(names):
         meant = mapping.get(name, name)

@@ -29,7 +29,7 @@ from ..utils import random_state
 from ..utils.files import Owned, remove_stale, write_atomically
 from ..version import __version__
 from . import checkpoint as checkpoints
-from . import identity
+from . import identity, schedules
 from .checkpoint import plain
 from .checkpoint_hook import last_good_checkpoint
 from .consistency import check_consistency
@@ -345,11 +345,19 @@ class PoseRunner(Runner):
             self._check_identity(saved)
         # Read once, to the CPU: model and optimizers copy it from there.
         self._held = held or None
+        fresh = schedules.remember(self.param_schedulers)
         try:
             super().resume(filename, resume_optimizer,
                            resume_param_scheduler, map_location)
         finally:
             self._held = None
+        news = schedules.changed(self.param_schedulers, fresh)
+        if news and resume_optimizer and resume_param_scheduler:
+            schedules.replay(self.param_schedulers, fresh, self.epoch,
+                             self.iter)
+            self.logger.warning(
+                'the schedule is that of the config now, as if it had been '
+                'from the start: ' + '; '.join(news))
         if saved is None:
             return
         loop: Any = self.train_loop

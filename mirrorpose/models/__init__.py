@@ -3,11 +3,16 @@ from . import (
     backbones,
     completion,
     data_preprocessors,
+    heads,
     jumps,
+    keypointgan,
     losses,
+    metric_pose,
     mirrornet,
+    necks,
     pose,
 )
 
-__all__ = ['backbones', 'completion', 'data_preprocessors', 'jumps', 'losses',
-           'mirrornet', 'pose']
+__all__ = ['backbones', 'completion', 'data_preprocessors', 'heads', 'jumps',
+           'keypointgan', 'losses', 'metric_pose', 'mirrornet', 'necks',
+           'pose']

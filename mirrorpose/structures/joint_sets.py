@@ -1,4 +1,4 @@
-"""The joint sets of detectors.
+"""The joint sets of detectors, and those that KeypointGAN learns.
 
 Orders are those of mmpose's metainfo (``coco_wholebody``, ``halpe26``) and
 of OpenPose's BODY_25 (its ``pose/poseParametersRender``). Importing this
@@ -81,7 +81,71 @@ _BODY_25 = Skeleton(
     _pairs('eye', 'ear', *_ARMS_LEGS, *_FEET),
     {**_FEET_LANDMARKS, 'neck': 'thorax', 'mid_hip': 'pelvis'})
 
-#: Those of this module, by name.
+#: Human3.6M's 32 joints. 0 and 11 lie at one place, as do 13, 16 and 24 and,
+#: nearly, the ends of the hands. The limbs are 'human36m_simple2' of
+#: KeypointGAN's code, 16 of them between 17 joints.
+_HUMAN36M_32 = Skeleton(
+    'human36m_32',
+    ('hip', 'right_hip', 'right_knee', 'right_ankle', 'right_ball',
+     'right_toes', 'left_hip', 'left_knee', 'left_ankle', 'left_ball',
+     'left_toes', 'pelvis', 'thorax', 'neck_base', 'head_center',
+     'head_back', 'left_collar', 'left_shoulder', 'left_elbow',
+     'left_wrist', 'left_wrist2', 'left_thumb', 'left_little',
+     'left_little2', 'right_collar', 'right_shoulder', 'right_elbow',
+     'right_wrist', 'right_wrist2', 'right_thumb', 'right_little',
+     'right_little2'),
+    (('right_hip', 'pelvis'), ('right_knee', 'right_hip'),
+     ('right_ankle', 'right_knee'), ('right_toes', 'right_ankle'),
+     ('left_hip', 'pelvis'), ('left_knee', 'left_hip'),
+     ('left_ankle', 'left_knee'), ('left_toes', 'left_ankle'),
+     ('neck_base', 'pelvis'), ('head_back', 'neck_base'),
+     ('left_shoulder', 'neck_base'), ('left_elbow', 'left_shoulder'),
+     ('left_wrist', 'left_elbow'), ('right_shoulder', 'neck_base'),
+     ('right_elbow', 'right_shoulder'), ('right_wrist', 'right_elbow')),
+    _pairs('hip', 'knee', 'ankle', 'ball', 'toes', 'collar', 'shoulder',
+           'elbow', 'wrist', 'wrist2', 'thumb', 'little', 'little2'),
+    # By h36m_17, which has 0, 12, 13, 14 and 15 as root, spine, thorax,
+    # neck_base and head.
+    {'thorax': 'spine', 'neck_base': 'thorax', 'head_center': 'neck',
+     'head_back': 'head'})
+
+
+def _line(first: int, last: int, closed: bool = False
+          ) -> tuple[tuple[str, str], ...]:
+    """Limbs along the face's points first to last."""
+    ends = [(i, i + 1) for i in range(first, last)]
+    return tuple((f'kpt-{i}', f'kpt-{j}') for i, j in ends + (
+        [(last, first)] if closed else []))
+
+
+#: The 68 points of a face under mmpose's names (its ``300w``), as polylines:
+#: jaw, brows, nose, eyes, lips.
+_IBUG_68 = Skeleton(
+    'ibug_68', tuple(f'kpt-{i}' for i in range(68)),
+    _line(0, 16) + _line(17, 21) + _line(22, 26) + _line(27, 30)
+    + _line(31, 35) + _line(36, 41, True) + _line(42, 47, True)
+    + _line(48, 59, True) + _line(60, 67, True),
+    tuple((f'kpt-{a}', f'kpt-{b}') for a, b in [
+        *((i, 16 - i) for i in range(8)), *((i, 43 - i) for i in range(
+            17, 22)), (31, 35), (32, 34), (36, 45), (37, 44), (38, 43),
+        (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52),
+        (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)]))
+
+#: Heads of cats: seven of CatHead's nine points. That the ears' inner ends
+#: are left out, and the limbs, are [DERIVED].
+_CATHEAD_7 = Skeleton(
+    'cathead_7',
+    ('left_eye', 'right_eye', 'mouth', 'left_ear_outer', 'left_ear_tip',
+     'right_ear_tip', 'right_ear_outer'),
+    (('left_eye', 'right_eye'), ('left_eye', 'mouth'),
+     ('right_eye', 'mouth'), ('left_ear_outer', 'left_ear_tip'),
+     ('right_ear_outer', 'right_ear_tip'), ('left_ear_tip', 'left_eye'),
+     ('right_ear_tip', 'right_eye')),
+    _pairs('eye', 'ear_outer', 'ear_tip'))
+
+#: Of this module, those of detectors and those of KeypointGAN, by name.
 DETECTOR_SETS: dict[str, Skeleton] = {
     s.name: s for s in (_COCO_23, _HALPE_26, _ALPHAPOSE_12, _BODY_25)}
-SKELETONS.update(DETECTOR_SETS)
+LEARNT_SETS: dict[str, Skeleton] = {
+    s.name: s for s in (_HUMAN36M_32, _IBUG_68, _CATHEAD_7)}
+SKELETONS.update(DETECTOR_SETS | LEARNT_SETS)

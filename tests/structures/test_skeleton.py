@@ -7,9 +7,12 @@ import torch
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mirrorpose.structures import Skeleton
+from mirrorpose.structures.joint_sets import LEARNT_SETS
 from mirrorpose.structures.skeleton import SKELETONS, check_same_joints
 
 NAMES = sorted(SKELETONS)
+# Faces, and a set half of whose joints have no limb: test_learnt_sets.py.
+BODIES = [n for n in NAMES if n not in LEARNT_SETS]
 # Written down here a second time, from the data sets' own descriptions:
 # (source, target, target joint, source joints whose mean it is).
 KNOWN = [
@@ -132,7 +135,7 @@ class TestConversion:
 
 class TestFlip:
 
-    @pytest.mark.parametrize('name', NAMES)
+    @pytest.mark.parametrize('name', BODIES)
     def test_undoes_itself_and_moves_sides(self, name):
         skeleton = Skeleton.from_name(name)
         flip = skeleton.flip_indices
@@ -147,7 +150,7 @@ class TestFlip:
         assert Skeleton.from_name('mpii_16').flip_indices == [
             5, 4, 3, 2, 1, 0, 6, 7, 8, 9, 15, 14, 13, 12, 11, 10]
 
-    @pytest.mark.parametrize('name', NAMES)
+    @pytest.mark.parametrize('name', BODIES)
     def test_limbs_are_symmetric_and_connect_all(self, name):
         skeleton = Skeleton.from_name(name)
         flip = skeleton.flip_indices
@@ -174,7 +177,7 @@ class TestMetainfo:
         assert skeleton.flip_indices == list(parsed['flip_indices'])
         assert skeleton.landmarks == Skeleton.from_name(name).landmarks
 
-    @pytest.mark.parametrize('name', NAMES)
+    @pytest.mark.parametrize('name', BODIES)
     def test_round_trip_raw_and_parsed(self, name):
         skeleton = Skeleton.from_name(name)
         raw = skeleton.metainfo()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Prepares MPI-INF-3DHP's motion for ``MocapArchive``.
+"""Prepares MPI-INF-3DHP for ``MocapArchive`` and ``PreparedViews``.
 
     python tools/dataset_converters/mpi_inf_3dhp.py mpi_inf_3dhp --out data
+    python tools/dataset_converters/mpi_inf_3dhp.py mpi_inf_3dhp --views
 
 Takes the training data as published (Mehta et al., 3DV 2017): a folder or zip
 archive with ``S1/Seq1/annot.mat`` ... ``S8/Seq2/annot.mat`` and the
@@ -11,6 +12,14 @@ cell a camera of (frames, 84) millimetres in that camera's frame; ``annot2``,
 all; its calibration turns the motion upright. Writes, all or nothing,
 ``OUT/mpi_inf_3dhp/motion.npz``: the 28 joints in metres, y up, at 25 frames
 per second, one clip a sequence, grouped by subject.
+
+With ``--views`` the videos beside them, ``S1/Seq1/imageSequence/
+video_0.avi`` ..., become crops of several synchronised cameras, with their
+calibrations and all 28 joints: ``OUT/mpi_inf_3dhp/views.npz`` and
+``images.zip`` (layout: ``mirrorpose/datasets/multiview/prepared.py``).
+Videos that end before their annotation give fewer frames; a video that is
+not there is an error. The test set has one camera and no place of it, so it
+is not converted.
 
 This was written from the layout that public loaders of the data set agree
 about, and tested on fixtures of that layout. The data themselves need a
@@ -23,7 +32,9 @@ import importlib.util
 import io
 import re
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +45,10 @@ if importlib.util.find_spec('mirrorpose') is None:
     # A clone that is not installed.
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mirrorpose.datasets.multiview.prepared import (
+    PreparedWriter,
+    read_frames,
+)
 from mirrorpose.datasets.preparation import (
     ConversionError,
     Source,
@@ -147,6 +162,90 @@ def reprojection_error(points: np.ndarray, pixels: np.ndarray,
     return float(np.nanmedian(np.linalg.norm(seen - pixels, axis=-1)))
 
 
+@contextmanager
+def as_file(source: Source, name: str) -> Iterator[Path]:
+    """A file of the source as one that OpenCV can open."""
+    path = source.path / name
+    if path.is_file():
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as file:
+        file.write(source.read(name))
+        file.flush()
+        yield Path(file.name)
+
+
+def read_camera(source: Source, name: str, camera: int
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One camera of a sequence, checked.
+
+    Args:
+        source (Source): The data.
+        name (str): An ``annot.mat``.
+        camera (int): Which.
+
+    Returns:
+        tuple: intrinsic (3, 3) and world-to-camera (4, 4) matrix, (T, 28, 2)
+        pixels and (T, 28, 3) mm in the camera's frame.
+
+    Raises:
+        ConversionError: Something is missing or does not fit.
+    """
+    beside = name.removesuffix('annot.mat') + 'camera.calibration'
+    if beside not in source.names:
+        raise ConversionError(f'{beside} is missing; without it nobody '
+                              'knows which way is up')
+    intrinsic, extrinsic = read_calibration(
+        source.read(beside).decode(errors='replace'), camera, beside)
+    pixels, points = read_annotation(source.read(name), camera, name)
+    error = reprojection_error(points, pixels, intrinsic)
+    if not error <= MAX_ERROR:
+        raise ConversionError(
+            f'{name}: annot3 is projected {error:.0f} pixels away from '
+            f'annot2 in the median (at most {MAX_ERROR:g}), so the '
+            'calibration or the layout is not the one expected')
+    return intrinsic, extrinsic, pixels, points
+
+
+def add_views(writer: PreparedWriter, source: Source, name: str,
+              clip_name: str, fps: float, args: argparse.Namespace) -> None:
+    """Adds all cameras of one sequence to the prepared views."""
+    subject = clip_name.split('_')[0]
+    clip = writer.add_clip(f'{subject}/{clip_name.split("_")[1]}', subject,
+                           clip_name.split('_')[1], fps, np.array([0., 1,
+                                                                   0]))
+    instants: dict[int, int] = {}
+    step = max(round(args.step * fps / 25), 1)
+    for camera in args.cameras:
+        intrinsic, extrinsic, pixels, points = read_camera(source, name,
+                                                           camera)
+        video = name.removesuffix('annot.mat') + \
+            f'imageSequence/video_{camera}.avi'
+        if video not in source.names:
+            raise ConversionError(f'{video} is missing; leave camera '
+                                  f'{camera} out by --cameras, or unpack '
+                                  'the videos')
+        world = world_motion(points, extrinsic) * 1000
+        lens = writer.add_calibration(
+            f'{clip_name}_{camera}', intrinsic, extrinsic[:3, :3],
+            extrinsic[:3, 3], np.zeros(5))
+        frames = np.arange(0, len(points), step)
+        done = 0
+        with as_file(source, video) as path:
+            try:
+                for frame, image in zip(frames.tolist(),
+                                        read_frames(path, frames)):
+                    if frame not in instants:
+                        instants[frame] = writer.add_instant(clip, frame,
+                                                             world[frame])
+                    writer.add_view(instants[frame], str(camera), lens,
+                                    pixels[frame], image)
+                    done += 1
+            except ValueError as error:
+                if not done:
+                    raise ConversionError(f'{video}: {error}') from error
+
+
 def convert(args: argparse.Namespace) -> None:
     """Converts; see the module's text."""
     source = Source(args.source)
@@ -165,21 +264,7 @@ def convert(args: argparse.Namespace) -> None:
     motions, names, groups = [], [], []
     for subject, sequence in progress(sorted(found), 'sequences'):
         name = found[subject, sequence]
-        beside = name.removesuffix('annot.mat') + 'camera.calibration'
-        if beside not in source.names:
-            raise ConversionError(f'{beside} is missing; without it nobody '
-                                  'knows which way is up')
-        intrinsic, extrinsic = read_calibration(
-            source.read(beside).decode(errors='replace'), args.camera,
-            beside)
-        pixels, points = read_annotation(source.read(name), args.camera,
-                                         name)
-        error = reprojection_error(points, pixels, intrinsic)
-        if not error <= MAX_ERROR:
-            raise ConversionError(
-                f'{name}: annot3 is projected {error:.0f} pixels away from '
-                f'annot2 in the median (at most {MAX_ERROR:g}), so the '
-                'calibration or the layout is not the one expected')
+        _, extrinsic, _, points = read_camera(source, name, args.camera)
         motion = world_motion(points, extrinsic)
         if (subject, sequence) in AT_50:
             motion = motion[::2]
@@ -197,6 +282,14 @@ def convert(args: argparse.Namespace) -> None:
             clip_group=np.array(groups), clip_len=length,
             clip_start=(np.cumsum(length) - length).astype(np.int32),
             fps=np.float32(25))
+        if args.views:
+            writer = PreparedWriter(part, SKELETON.joints, args.image_size,
+                                    args.padding)
+            for key, clip_name in progress(list(zip(sorted(found), names)),
+                                           'videos'):
+                add_views(writer, source, found[key], clip_name,
+                          50. if key in AT_50 else 25., args)
+            writer.close()
     print(f'{Path(args.out) / "mpi_inf_3dhp" / "motion.npz"}: {len(names)} '
           f'sequences, {len(pose)} frames')
 
@@ -212,7 +305,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         help='whose annotation is read (default: 0)')
     parser.add_argument('--partial', action='store_true',
                         help='not all of the 16 sequences are there')
-    convert(parser.parse_args(arguments))
+    views = parser.add_argument_group('crops of several cameras')
+    views.add_argument('--views', action='store_true',
+                       help='write views.npz and images.zip, too')
+    views.add_argument('--cameras', type=int, nargs='+', metavar='N',
+                       default=[0, 1, 2, 4, 5, 6, 7, 8],
+                       help='default: 0 1 2 4 5 6 7 8, about the height of '
+                       'the chest')
+    views.add_argument('--step', type=int, default=5, metavar='N',
+                       help='keep every n-th of 25 frames a second '
+                       '(default: 5)')
+    views.add_argument('--image-size', type=int, default=256,
+                       help='side of the crops in pixels (default: 256)')
+    views.add_argument('--padding', type=float, default=1.3,
+                       help='side of a crop over the box of the joints '
+                       '(default: 1.3)')
+    args = parser.parse_args(arguments)
+    if args.step < 1 or args.image_size < 16 or args.padding < 1:
+        raise ConversionError('step and padding are at least 1, image-size '
+                              f'16; got {args.step}, {args.padding} and '
+                              f'{args.image_size}')
+    convert(args)
 
 
 if __name__ == '__main__':

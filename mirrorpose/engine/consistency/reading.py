@@ -24,7 +24,9 @@ from mmpose.registry import DATASETS, KEYPOINT_CODECS
 from mirrorpose.structures import Skeleton
 
 #: Data sets whose argument ``joints`` names the joint set of their samples.
-_JOINTS_BY_NAME = ('CombinedPoseDataset', 'SyntheticPoseDataset')
+_JOINTS_BY_NAME = ('CombinedPoseDataset', 'FramePairDataset',
+                   'StillPairDataset', 'SyntheticPoseDataset',
+                   'UnpairedPoseDataset')
 
 
 @contextmanager

@@ -9,17 +9,13 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ...datasets.sequences.holes import LIMB_JOINTS
 from .completer import SKELETON, Completion, check_windows, frame_error
-
-#: The joints that detectors share (JUMPS, Section IV).
-LIMB_JOINTS = tuple(f'{side}_{joint}' for side in ('left', 'right')
-                    for joint in ('shoulder', 'elbow', 'wrist', 'hip',
-                                  'knee', 'ankle'))
 
 
 @MODELS.register_module()
 class CascadeCompleter(BaseModule):
-    """The first fills what a detector missed, the second all other joints.
+    """The first repairs what a detector saw, the second adds all other joints.
 
     On held-out motion capture ridge is better at joints that are hidden for
     a while, and the regressor at joints that are never seen; each does here
@@ -67,10 +63,9 @@ class CascadeCompleter(BaseModule):
         filled = self.first.complete(points, observed, weight)
         # A window in which nothing is seen stays as empty for the second.
         mine = self.chosen & observed.flatten(1).any(1)[:, None, None]
-        lost = mine & ~observed
-        known = observed | lost
-        trust = torch.where(lost, 1., weight)
-        both = torch.where(lost[..., None], filled.keypoints, points)
+        trust = torch.where(mine, 1., weight)
+        both = torch.where(mine[..., None], filled.keypoints, points)
+        known = observed | mine
         whole = self.second.complete(both, known, trust)
         out = torch.where(mine[..., None], filled.keypoints, whole.keypoints)
         spread = None

@@ -9,11 +9,22 @@ from mmengine.model import BaseDataPreprocessor
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from ...datasets.sequences.holes import LIMB_JOINTS
 from ..jumps.canonical import canonical_frame
+from ..pose.prior import check_keypoints
 from .base import TrainedCompleter
 from .batch import read_batch
 from .completer import FRAMES, SKELETON, Completion, check_windows
-from .gaussian import LowRankGaussian, condition, fit_gaussian
+from .gaussian import (
+    LowRankGaussian,
+    condition,
+    fit_gaussian,
+    log_density,
+)
+from .windows import window_starts
+
+#: Of Student's t.
+_FREEDOM = 4.
 
 
 @MODELS.register_module()
@@ -37,6 +48,11 @@ class RidgeCompleter(TrainedCompleter):
             to 0.005.
         keep (bool): Keep observed joints, in proportion to their
             confidence; else they are smoothed too. Defaults to True.
+        robust (int): Observed joints that the others contradict lose
+            weight, in so many rounds: the noise is taken for Student's t
+            with four degrees of freedom (iteratively reweighted, its EM
+            algorithm; Lange, Little and Taylor, 1989). For detectors, with
+            their ``noise`` and ``keep=False``. Defaults to 0.
         frames (int): Of a window. Defaults to 24.
         flip (bool): Count every window mirrored as well. Defaults to True.
         data_preprocessor (dict, optional): Of batches from a loader.
@@ -45,6 +61,9 @@ class RidgeCompleter(TrainedCompleter):
         ValueError: rank, noise or frames are not positive.
     """
 
+    skeleton = SKELETON
+    reads_sequence = True
+    limbs: Tensor
     count: Tensor
     second: Tensor
     factored: Tensor
@@ -55,6 +74,7 @@ class RidgeCompleter(TrainedCompleter):
                  rank: int = 192,
                  noise: float = 0.005,
                  keep: bool = True,
+                 robust: int = 0,
                  frames: int = FRAMES,
                  flip: bool = True,
                  data_preprocessor: dict | BaseDataPreprocessor |
@@ -64,9 +84,15 @@ class RidgeCompleter(TrainedCompleter):
         if rank < 1 or frames < 1 or noise <= 0:
             raise ValueError('rank, noise and frames must be positive, got '
                              f'{rank}, {noise} and {frames}')
+        if robust < 0:
+            raise ValueError(f'robust must not be negative, got {robust}')
+        self.robust = robust
         size = frames * len(SKELETON) * 2
         self.rank, self.noise, self.keep = min(rank, size), noise, keep
         self.frames, self.flip = frames, flip
+        limbs = torch.zeros(len(SKELETON), dtype=torch.bool)
+        limbs[SKELETON.index(*LIMB_JOINTS)] = True
+        self.register_buffer('limbs', limbs, persistent=False)
         self.mean = nn.Parameter(torch.zeros(size, dtype=torch.float64),
                                  requires_grad=False)
         for name, shape in dict(
@@ -174,12 +200,69 @@ class RidgeCompleter(TrainedCompleter):
         if f != self.frames:
             raise ValueError(f'windows have {f} frames, this ridge is over '
                              f'{self.frames}')
-        if self.factored != self.count or self.count < 2:
-            self.factorise()
-        trust = weight[..., None].expand_as(points).flatten(1)
-        mean, variance = condition(
-            LowRankGaussian(self.mean.detach(), self.components,
-                            self.residual),
-            points.flatten(1), trust, self.noise)
+        trust = weight
+        for _ in range(self.robust):
+            mean, _ = condition(self.gaussian(), points.flatten(1), _both(
+                trust), self.noise, with_variance=False)
+            far = (points - mean.view_as(points)).square().sum(-1)
+            trust = weight * (_FREEDOM + 2) / (
+                _FREEDOM + weight * far / self.noise**2)
+        mean, variance = condition(self.gaussian(), points.flatten(1), _both(
+            trust), self.noise)
         assert variance is not None
         return self._finish(mean.view_as(points), variance, points, weight)
+
+    def gaussian(self) -> LowRankGaussian:
+        """What was fitted, of frames * 28 * 2 dimensions."""
+        if self.factored != self.count or self.count < 2:
+            self.factorise()
+        return LowRankGaussian(self.mean.detach(), self.components,
+                               self.residual)
+
+    # -- as a prior -------------------------------------------------------
+    def score(self, keypoints: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Plausibility of sequences: a PosePrior.
+
+        The mean over half-overlapping windows of the Gaussian's log density
+        of what is present, all else integrated out, by coordinate.
+        Differentiable.
+
+        Args:
+            keypoints (Tensor): (N, F, 28, 2) in any frame, F at least
+                ``frames``, x right, y down.
+            mask (Tensor, optional): (N, F, 28), positive where present.
+
+        Returns:
+            Tensor: (N,) nats a coordinate; windows without a joint count
+            as 0.
+
+        Raises:
+            ValueError: Wrong shapes, too few frames, or coordinates that
+                are not finite.
+        """
+        keypoints = check_keypoints(keypoints, mask, SKELETON, sequence=True)
+        n, f = keypoints.shape[:2]
+        if f < self.frames:
+            raise ValueError(f'a sequence of {f} frames is shorter than a '
+                             f'window of {self.frames}')
+        rows = torch.tensor(window_starts(f, self.frames))[:, None] + \
+            torch.arange(self.frames)
+        windows = keypoints[:, rows].flatten(0, 1)
+        present = torch.ones_like(windows[..., 0], dtype=torch.bool) \
+            if mask is None else (mask > 0)[:, rows].flatten(0, 1)
+        # The frame that the moments are of: of what detectors see.
+        limbs = present & self.limbs
+        enough = limbs.flatten(1).sum(1) >= 4
+        frame = canonical_frame(windows, torch.where(
+            enough[:, None, None], limbs, present))
+        local = frame.apply(windows).masked_fill(~present[..., None], 0.)
+        density = log_density(
+            self.gaussian(), local.flatten(1),
+            _both(present.double()), self.noise)
+        share = density / (2 * present.flatten(1).sum(1)).clamp(min=1)
+        return share.view(n, -1).mean(1).to(keypoints.dtype)
+
+
+def _both(weights: Tensor) -> Tensor:
+    """(N, F, K) of joints to (N, F * K * 2) of coordinates."""
+    return weights[..., None].expand(*weights.shape, 2).flatten(1)

@@ -8,6 +8,8 @@ from .representations import (
                               peaks,
                               soft_argmax,
 )
+from .skeleton_image import SkeletonRenderer
 
-__all__ = ['PosePrior', 'cells_from_normalised', 'draw_gaussians',
-           'draw_one_hot', 'normalised_from_cells', 'peaks', 'soft_argmax']
+__all__ = ['PosePrior', 'SkeletonRenderer', 'cells_from_normalised',
+           'draw_gaussians', 'draw_one_hot', 'normalised_from_cells', 'peaks',
+           'soft_argmax']

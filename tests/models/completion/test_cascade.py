@@ -48,7 +48,8 @@ def test_each_fills_its_joints(make_windows, twelve):
     points, known, trust = cascade.second.shown
     assert known[:2].sum() == twelve(2).sum() and not known[2].any()
     assert (points[1, :, wrist] == 7).all() and trust[1, 0, wrist] == 1
-    assert (trust[0][seen[0]] == .5).all()
+    # The first weighs what was seen by its confidence, not the second.
+    assert (trust[0][seen[0]] == 1).all()
 
 
 def test_from_configs_and_checkpoints(make_windows, twelve, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from mirrorpose.models.completion import InterpolationCompleter, RidgeCompleter
 from mirrorpose.models.completion.completer import SKELETON, Completer
 from mirrorpose.models.jumps.canonical import canonical_frame
+from mirrorpose.models.pose import PosePrior
 
 FRAMES = 6
 
@@ -170,3 +171,71 @@ def test_state_goes_on_elsewhere(fitted, make_windows, twelve):
     x, seen = make_windows(2, 11, FRAMES), twelve(2, FRAMES)
     torch.testing.assert_close(other.complete(x, seen).keypoints,
                                ridge.complete(x, seen).keypoints)
+
+
+@pytest.fixture
+def windows(make_windows, twelve):
+    x = make_windows(5, 7, FRAMES)
+    return canonical_frame(x, twelve(5, FRAMES)).apply(x)
+
+
+@pytest.fixture
+def ridge(make_windows, twelve):
+    return RidgeCompleter(rank=20, noise=.01, frames=FRAMES).fit([dict(
+        inputs=make_windows(300, 1, FRAMES), observed=twelve(300, FRAMES))])
+
+
+class TestRobust:
+
+    def test_an_outlier_loses_its_weight(self, ridge, windows):
+        """One joint far off: its place and the others' hardly move."""
+        points = windows.clone()
+        at = SKELETON.index('left_wrist')
+        points[:, 2:4, at] += .4
+        seen = torch.ones(points.shape[:-1], dtype=torch.bool)
+        errors = []
+        for rounds in (0, 4):
+            ridge.noise, ridge.keep, ridge.robust = .02, False, rounds
+            done = ridge.complete(points, seen).keypoints
+            errors.append((done - windows)[:, 2:4, at].norm(dim=-1).mean())
+        assert errors[1] < .25 * errors[0]
+
+    def test_clean_windows_stay(self, ridge, windows):
+        seen = torch.ones(windows.shape[:-1], dtype=torch.bool)
+        ridge.noise, ridge.keep, ridge.robust = .02, False, 4
+        done = ridge.complete(windows, seen).keypoints
+        assert (done - windows).norm(dim=-1).mean() < .02
+
+
+class TestPrior:
+
+    def test_is_a_pose_prior_of_the_density(self, ridge, windows):
+        assert isinstance(ridge, PosePrior) and ridge.reads_sequence
+        limbs = ridge.limbs.expand(windows.shape[:-1])
+        local = canonical_frame(windows, limbs).apply(windows)
+        gaussian = ridge.gaussian()
+        covariance = gaussian.components @ gaussian.components.T + \
+            gaussian.residual.diag() + ridge.noise**2 * torch.eye(
+                len(gaussian.mean), dtype=torch.float64)
+        there = torch.distributions.MultivariateNormal(
+            gaussian.mean, covariance).log_prob(local.flatten(1).double())
+        torch.testing.assert_close(
+            ridge.score(windows).double(), there / len(gaussian.mean),
+            rtol=1e-4, atol=1e-4)
+
+    def test_damage_scores_lower_and_place_does_not_matter(self, ridge,
+                                                           windows):
+        true = ridge.score(windows)
+        torch.testing.assert_close(ridge.score(40 * windows + 300), true,
+                                   rtol=1e-3, atol=1e-3)
+        wrong = windows.clone()
+        wrong[:, :, SKELETON.index('left_toe')] += .2
+        assert (ridge.score(wrong) < true).all()
+
+    def test_absent_joints_do_not_matter(self, ridge, windows):
+        mask = torch.ones(windows.shape[:-1])
+        mask[:, :, 3] = 0
+        wild = windows.clone()
+        wild[:, :, 3] = torch.nan
+        assert torch.equal(ridge.score(wild, mask),
+                           ridge.score(windows, mask))

@@ -1,0 +1,36 @@
+# Synchronised views of the embedded world: no files, every label known. 24
+# people in performances of their own; five are held out for the test, three
+# for validation.
+data_root = ''
+annotated = dict(fraction=.1, seed=0)  # of the instants of each subject
+image_size = 96
+views_per_group, groups_per_batch = 2, 32  # of one process
+source = dict(
+    type='SyntheticViews', subjects=24, clips=8, seconds=10., fps=2.,
+    image_size=image_size, num_cameras=4)
+split_by = 'subject'
+held_out = dict(val=['person_01[678]'],
+                test=['person_019', 'person_02[0123]'])
+augmentation = dict(flip=.5, scale=.1, shift=.05, colour=.2, erase=.1)
+
+views = dict(type='MultiViewDataset', source=source, data_root=data_root,
+             split_by=split_by, held_out=held_out)
+train_dataloader = dict(
+    batch_size=views_per_group * groups_per_batch, num_workers=1,
+    persistent_workers=True, drop_last=True,
+    sampler=dict(type='ViewGroupSampler', views_per_group=views_per_group,
+                 groups_per_batch=groups_per_batch, subjects_per_batch=4,
+                 gap_seconds=1.),
+    dataset=dict(views, part='train', annotated=annotated,
+                 augmentation=augmentation))
+val_dataloader = dict(
+    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(views, part='val', test_mode=True))
+test_dataloader = dict(
+    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(views, part='test', test_mode=True))
+val_evaluator = [dict(type='PoseErrors3D', frame='canonical'),
+                 dict(type='PoseErrors3D', frame='camera')]
+test_evaluator = [*val_evaluator, dict(type='PoseRetrieval')]

@@ -1,0 +1,24 @@
+"""Frames of clips and unpaired poses: the data of KeypointGAN."""
+from .archives import FrameArchive
+from .cache import FrameCache
+from .clips import Clip, shared_clips
+from .files import FrameFolders, VideoFiles
+from .pairs import FramePairDataset
+from .pose_sources import DatasetPoses, FramePoses, MotionPoses, PoseSource
+from .poses import UnpairedPoseDataset
+from .real import FaceClips, MultiviewCrops, VideoCrops, ViewFrames
+from .sources import FrameSource
+from .stills import StillPairDataset
+from .store import FrameStore
+from .tps import TpsSampler
+from .unpaired import UnpairedDataset
+from .world import SyntheticClips
+
+__all__ = [
+    'Clip', 'DatasetPoses', 'FaceClips', 'FrameArchive', 'FrameCache',
+    'FrameFolders', 'FramePairDataset', 'FramePoses', 'FrameSource',
+    'FrameStore', 'MotionPoses', 'MultiviewCrops', 'PoseSource',
+    'StillPairDataset', 'SyntheticClips', 'TpsSampler', 'UnpairedDataset',
+    'UnpairedPoseDataset', 'VideoCrops', 'VideoFiles', 'ViewFrames',
+    'shared_clips'
+]

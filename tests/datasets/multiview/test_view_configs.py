@@ -1,0 +1,77 @@
+"""The data configs of synchronised views."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmpose.registry import DATA_SAMPLERS, DATASETS, METRICS
+
+FOLDER = Path(__file__).parents[3] / 'configs/_base_/datasets'
+NAMES = ('synthetic_views', 'mocap_views', 'h36m_views',
+         'mpi_inf_3dhp_views', 'multiview_balancing')
+
+
+def read(name, **options):
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    if options:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_read(name):
+    cfg = read(name)
+    parts = {p: cfg[f'{p}_dataloader'].dataset
+             for p in ('train', 'val', 'test')}
+    sampler = cfg.train_dataloader.sampler
+    assert cfg.train_dataloader.batch_size == (
+        sampler.views_per_group * sampler.groups_per_batch)
+    assert len({d.source.type for d in parts.values()}) == 1
+    assert [bool(d.get('test_mode')) for d in parts.values()] == [
+        False, True, True]
+    assert 'annotated' not in parts['val']
+    for metric in [*cfg.val_evaluator, *cfg.test_evaluator]:
+        METRICS.build(metric)
+
+
+@pytest.mark.parametrize('name', ['h36m_views', 'mpi_inf_3dhp_views'])
+def test_absent_data_name_their_converter(name, tmp_path):
+    cfg = read(name)
+    cfg.train_dataloader.dataset.update(data_root=str(tmp_path),
+                                        cache_dir=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='tools/dataset_converters/'
+                       + name.removesuffix('_views')):
+        DATASETS.build(cfg.train_dataloader.dataset)
+
+
+def test_synthetic_builds(tmp_path):
+    cfg = read('synthetic_views')
+    small = dict(clips=1, seconds=1.5, image_size=16)
+    sets = {}
+    for part in ('train', 'val', 'test'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        dataset.source.update(small)
+        sets[part] = DATASETS.build(dict(
+            dataset, cache_dir=str(tmp_path), inputs='keypoints'))
+    people = [set(d.subjects) for d in sets.values()]
+    assert [len(p) for p in people] == [16, 3, 5]
+    assert len(set.union(*people)) == 24
+    sampler = DATA_SAMPLERS.build(dict(
+        cfg.train_dataloader.sampler, dataset=sets['train'], seed=0,
+        groups_per_batch=4))
+    assert len(sampler) == 12 * 8
+
+
+def test_balancing_builds(data_root, tmp_path):
+    if not (data_root / 'multiview/balancing.npz').is_file():
+        pytest.skip('no multiview in MIRRORPOSE_DATA')
+    cfg = read('multiview_balancing')
+    data = DATASETS.build(dict(
+        cfg.train_dataloader.dataset, data_root=str(data_root),
+        cache_dir=str(tmp_path)))
+    sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler,
+                                       dataset=data, seed=0))
+    assert len(data) == 400 and len(sampler) == 12 * 16
+    batch = data.get_batch(list(sampler)[:16])
+    assert batch['inputs'].shape == (16, 3, 128, 128)
