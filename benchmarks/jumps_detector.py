@@ -28,7 +28,10 @@ from mmengine.logging import MMLogger
 
 from mirrorpose.datasets.lsp import default_data_root
 from mirrorpose.evaluation.sequences import SequencePCKh
-from mirrorpose.models.completion import CascadeCompleter, InterpolationCompleter
+from mirrorpose.models.completion import (
+    CascadeCompleter,
+    InterpolationCompleter,
+)
 from mirrorpose.structures import Skeleton
 from mirrorpose.structures import joint_sets as _joint_sets  # noqa: F401
 
@@ -109,14 +112,14 @@ def table(clips: Sequence[Clip], title: str) -> dict[str, Any]:
 
 def noise() -> dict[str, Any]:
     """Noise with the statistics of detectors."""
-    return {m: table(through(held_out(m, 60, 240), [
+    return {m: table(through(held_out(m, 40, 120), [
         UNSEEN, dict(type='DetectorNoise')]), f'noise, {m}')
         for m in ('cmu', 'bandai')}
 
 
 def replayed() -> dict[str, Any]:
     """BlazePose's errors of LSP's test half."""
-    return {m: table(through(held_out(m, 60, 240), [
+    return {m: table(through(held_out(m, 40, 120), [
         UNSEEN, dict(type='ReplayedNoise')]), f'replayed, {m}')
         for m in ('cmu', 'bandai')}
 

@@ -20,7 +20,7 @@ from completion.clips import PIXELS, SKELETON, held_out
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from mirrorpose.models.jumps.canonical import canonical_frame
+from mirrorpose.models.pose.canonical_frame import canonical_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -38,7 +38,7 @@ import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.engine.optimizers import PerChildOptimWrapperConstructor
 from mirrorpose.models.jumps import Jumps, JumpsCompleter
-from mirrorpose.models.jumps.canonical import SKELETON
+from mirrorpose.models.pose.canonical_frame import SKELETON
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOWS_A_SECOND = 25 / 12

@@ -1,5 +1,8 @@
-# What is best for every kind of hole (docs): ridge for what the detector
-# missed, the regressor for what it never sees. Nothing is trained here:
+# Ridge for joints that are hidden for a while, the regressor for those that
+# are never seen: each what it is better at (docs/jumps.md). Nothing is
+# trained here:
+#   python tools/train.py configs/ridge_mocap.py        # 15 s
+#   python tools/train.py configs/regressor_mocap.py    # minutes
 #   complete(keypoints, completer='configs/cascade_mocap.py')
 _base_ = ['./_base_/default_runtime.py']
 

@@ -1,6 +1,7 @@
 # The same losses over 2D joints instead of pixels, so that retrieval and
 # lifting work on anybody's detections: real motion capture, projected through
-# the real camera rigs of Human3.6M. Minutes on two CPU cores.
+# the real camera rigs of Human3.6M. An epoch has 693 iterations, a minute or
+# two of a core.
 _base_ = ['./_base_/models/metric_pose.py',
           './_base_/schedules/metric_pose.py',
           './_base_/datasets/mocap_views.py']
@@ -31,5 +32,5 @@ optim_wrapper = dict(_delete_=True, type='OptimWrapper',
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100,
          by_epoch=False),
-    dict(type='MultiStepLR', milestones=[18, 24], gamma=0.1, by_epoch=True)]
-train_cfg = dict(max_epochs=30)
+    dict(type='MultiStepLR', milestones=[4, 5], gamma=0.1, by_epoch=True)]
+train_cfg = dict(max_epochs=6, val_interval=2)

@@ -10,8 +10,8 @@ from mirrorpose.models.completion.completer import (
     check_windows,
     keep_observed,
 )
-from mirrorpose.models.jumps.canonical import canonical_frame
-from mirrorpose.models.jumps.filling import interpolate_in_time
+from mirrorpose.models.pose.canonical_frame import canonical_frame
+from mirrorpose.models.pose.filling import interpolate_in_time
 
 
 class NearestPoses:

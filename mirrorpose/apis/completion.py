@@ -17,8 +17,8 @@ from ..models.completion.windows import (
     plan_windows,
     select,
 )
-from ..models.jumps.canonical import CanonicalFrame, canonical_frame
-from ..models.jumps.filling import interpolate_in_time
+from ..models.pose.canonical_frame import CanonicalFrame, canonical_frame
+from ..models.pose.filling import interpolate_in_time
 from ..structures import Skeleton
 from ..structures import joint_sets as _joint_sets  # noqa: F401  (registers)
 from .completers import as_completer

@@ -20,6 +20,10 @@ from .skeleton import (
 )
 
 _COCO = SKELETONS['coco_17']
+#: The 12 joints that detectors share (JUMPS, Section IV).
+LIMB_JOINTS = tuple(f'{side}_{joint}' for side in ('left', 'right')
+                    for joint in ('shoulder', 'elbow', 'wrist', 'hip',
+                                  'knee', 'ankle'))
 _FEET = ('big_toe', 'small_toe', 'heel')
 _FEET_LIMBS = tuple((f'{side}_ankle', f'{side}_{part}')
                     for side in ('left', 'right') for part in _FEET)

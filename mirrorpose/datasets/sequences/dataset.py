@@ -41,7 +41,7 @@ class PoseSequenceDataset(Dataset):
     ``dataset[i]`` they are functions of ``seed`` and ``i``.
 
     A batch or sample holds, in the canonical frame of the complete window
-    (:func:`mirrorpose.models.jumps.canonical.canonical_frame`):
+    (:func:`mirrorpose.models.pose.canonical_frame.canonical_frame`):
 
     - ``inputs`` (N, F, 28, 2) float32, the truth; 0 where it is unknown;
     - ``present`` (N, F, 28) bool, where it is known;
@@ -242,7 +242,7 @@ class PoseSequenceDataset(Dataset):
     def _project(self, clip: np.ndarray, first: np.ndarray, frames: int,
                  keys: np.ndarray) -> dict[str, Any]:
         # Here, as models import data sets.
-        from mirrorpose.models.jumps.canonical import canonical_frame
+        from mirrorpose.models.pose.canonical_frame import canonical_frame
 
         rows = (self.clips.start[clip] + first)[:, None] + np.arange(frames)
         present = self.clips.present[rows]

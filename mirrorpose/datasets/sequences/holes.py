@@ -16,6 +16,7 @@ import torch
 from mmpose.registry import TRANSFORMS
 from torch import Tensor
 
+from mirrorpose.structures.joint_sets import LIMB_JOINTS
 from mirrorpose.structures.skeleton import SKELETONS, Skeleton
 from mirrorpose.utils.random_state import mix
 
@@ -23,9 +24,6 @@ from ..crops.draws import uniforms
 from .clips import SKELETON
 
 _SIDES = ('left', 'right')
-#: The 12 joints that detectors share (JUMPS, Section IV).
-LIMB_JOINTS = tuple(f'{side}_{joint}' for side in _SIDES for joint in (
-    'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'))
 #: What hides together.
 LIMBS: dict[str, tuple[str, ...]] = {
     f'{side}_{limb}': tuple(f'{side}_{j}' for j in joints)

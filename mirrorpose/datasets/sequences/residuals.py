@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from mmpose.registry import TRANSFORMS
 
+from mirrorpose.structures.joint_sets import LIMB_JOINTS
 from mirrorpose.structures.skeleton import Skeleton
 
 from ..crops.draws import uniforms
 from ..lsp import default_data_root
 from ..splits import ranked_split
 from .clips import SKELETON
-from .holes import LIMB_JOINTS, HolePattern
+from .holes import HolePattern
 
 _LSP = Skeleton.from_name('lsp_14')
 #: Where BlazePose's 33 landmarks have the limb joints.

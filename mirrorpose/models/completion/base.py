@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ..jumps.canonical import canonical_frame
+from ..pose.canonical_frame import canonical_frame
 from .batch import SequenceBatch, as_samples, read_batch
 from .completer import Completion, frame_error, keep_observed
 

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ...datasets.sequences.holes import LIMB_JOINTS
+from ...structures.joint_sets import LIMB_JOINTS
 from .completer import SKELETON, Completion, check_windows, frame_error
 
 

@@ -6,11 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from mirrorpose.structures import Skeleton
-
-#: Joints of every completion, and the frames of a window (JUMPS, Sec. III).
-SKELETON = Skeleton.from_name('mpi_inf_3dhp_28')
-FRAMES = 24
+from ..pose.canonical_frame import FRAMES, SKELETON
 
 
 class Completion(NamedTuple):
@@ -35,7 +31,7 @@ class Completer(Protocol):
     """Completes windows of MPI-INF-3DHP's 28 joints.
 
     Windows stand in a canonical frame that is estimated from what is
-    observed of them (:func:`mirrorpose.models.jumps.canonical
+    observed of them (:func:`mirrorpose.models.pose.canonical_frame
     .canonical_frame`), in training and in use. Windows do not know of each
     other: a result does not depend on the batch.
     """

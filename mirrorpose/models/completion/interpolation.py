@@ -7,7 +7,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..jumps.filling import interpolate_in_time
+from ..pose.filling import interpolate_in_time
 from .completer import (
     SKELETON,
     Completion,

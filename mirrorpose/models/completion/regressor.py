@@ -6,7 +6,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..jumps.canonical import canonical_frame
+from ..pose.canonical_frame import canonical_frame
 from .base import TrainedCompleter
 from .batch import SequenceBatch
 from .completer import SKELETON, Completion, check_windows

@@ -9,8 +9,8 @@ from mmengine.model import BaseDataPreprocessor
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ...datasets.sequences.holes import LIMB_JOINTS
-from ..jumps.canonical import canonical_frame
+from ...structures.joint_sets import LIMB_JOINTS
+from ..pose.canonical_frame import canonical_frame
 from ..pose.prior import check_keypoints
 from .base import TrainedCompleter
 from .batch import read_batch

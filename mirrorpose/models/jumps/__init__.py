@@ -1,5 +1,5 @@
 """JUMPS: dense and complete pose sequences from sparse ones."""
-from .canonical import CanonicalFrame, canonical_frame
+from ..pose.canonical_frame import CanonicalFrame, canonical_frame
 from .completer import JumpsCompleter
 from .data_preprocessor import PoseSequencePreprocessor
 from .inpainting import SearchResult, SearchSettings, search_latent

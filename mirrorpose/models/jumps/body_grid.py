@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .canonical import SKELETON
+from ..pose.canonical_frame import SKELETON
 
 #: "Ordered from hands to feet" [PAPER]; where the head's chain stands is a
 #: guess [DERIVED, spec 3.1].

@@ -15,7 +15,12 @@ from ..completion.completer import (
     frame_error,
     keep_observed,
 )
-from .canonical import FRAMES, SKELETON, CanonicalFrame, canonical_frame
+from ..pose.canonical_frame import (
+    FRAMES,
+    SKELETON,
+    CanonicalFrame,
+    canonical_frame,
+)
 from .folding import FoldedGenerator
 from .inpainting import (
     SearchResult,

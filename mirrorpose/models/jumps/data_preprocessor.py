@@ -9,7 +9,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from .canonical import FRAMES, SKELETON
+from ..pose.canonical_frame import FRAMES, SKELETON
 
 #: What a batch may hold for the model; all else stays behind.
 MASKS = ('present', 'observed')

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..adversarial import AdversarialMixin, unwrap
 from ..losses.adversarial import uniform_from_normal
+from ..pose.canonical_frame import HEAD_TOP, NECK, SKELETON, canonical_frame
+from ..pose.filling import PoseStatistics
 from . import objective
-from .canonical import HEAD_TOP, NECK, SKELETON, canonical_frame
-from .filling import PoseStatistics
 from .networks import statistics_kept
 from .prior import score_sequences
 from .procrustes import align

@@ -18,8 +18,8 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..pose.canonical_frame import FRAMES, SKELETON
 from .body_grid import critic_grid, from_grid, to_grid
-from .canonical import FRAMES, SKELETON
 from .one_cell import CollapsingConv2d, ExpandingConvTranspose2d
 
 Pair = tuple[int, int]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from ..completion.windows import window_starts
+from ..pose.canonical_frame import FRAMES, SKELETON, canonical_frame
+from ..pose.filling import interpolate_in_time
 from ..pose.prior import check_keypoints
-from .canonical import FRAMES, SKELETON, canonical_frame
-from .filling import interpolate_in_time
 
 Critic = Callable[[Tensor], Tensor]
 Fill = Callable[[Tensor, Tensor], Tensor]

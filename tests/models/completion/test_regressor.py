@@ -11,7 +11,7 @@ from mirrorpose.models.completion import (
 )
 from mirrorpose.models.completion.batch import read_batch
 from mirrorpose.models.completion.completer import SKELETON, Completer
-from mirrorpose.models.jumps.canonical import canonical_frame
+from mirrorpose.models.pose.canonical_frame import canonical_frame
 
 
 def _batch(make_windows, twelve, number, seed, hide=True):

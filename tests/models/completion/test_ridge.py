@@ -7,8 +7,8 @@ import torch
 
 from mirrorpose.models.completion import InterpolationCompleter, RidgeCompleter
 from mirrorpose.models.completion.completer import SKELETON, Completer
-from mirrorpose.models.jumps.canonical import canonical_frame
 from mirrorpose.models.pose import PosePrior
+from mirrorpose.models.pose.canonical_frame import canonical_frame
 
 FRAMES = 6
 

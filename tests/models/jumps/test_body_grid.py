@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mirrorpose.models.jumps import body_grid
-from mirrorpose.models.jumps.canonical import SKELETON
+from mirrorpose.models.pose.canonical_frame import SKELETON
 
 
 def test_every_entry_by_hand():

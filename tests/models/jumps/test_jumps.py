@@ -15,8 +15,8 @@ from mmpose.registry import MODELS
 from mirrorpose.engine.optimizers import PerChildOptimWrapperConstructor
 from mirrorpose.engine.per_child import PerChildDistributedDataParallel
 from mirrorpose.models.jumps import Jumps, canonical_frame, objective
-from mirrorpose.models.jumps.canonical import SKELETON
 from mirrorpose.models.pose import PosePrior
+from mirrorpose.models.pose.canonical_frame import SKELETON
 from mirrorpose.testing import run_processes
 
 

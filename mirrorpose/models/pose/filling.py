@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .canonical import SKELETON
+from .canonical_frame import SKELETON
 
 _SIZE = 2 * len(SKELETON)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mirrorpose.models.jumps.canonical import (
+from mirrorpose.models.pose.canonical_frame import (
     SKELETON,
     canonical_frame,
 )

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mirrorpose.models.jumps.canonical import SKELETON
-from mirrorpose.models.jumps.filling import (
+from mirrorpose.models.pose.canonical_frame import SKELETON
+from mirrorpose.models.pose.filling import (
     PoseStatistics,
     interpolate_in_time,
 )
