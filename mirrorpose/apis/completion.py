@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..models.completion.completer import FRAMES, SKELETON
+from ..models.completion.completer import SKELETON
 from ..models.completion.windows import (
     WindowPlan,
     blend_weights,
@@ -17,7 +17,11 @@ from ..models.completion.windows import (
     plan_windows,
     select,
 )
-from ..models.pose.canonical_frame import CanonicalFrame, canonical_frame
+from ..models.pose.canonical_frame import (
+    FRAMES,
+    CanonicalFrame,
+    canonical_frame,
+)
 from ..models.pose.filling import interpolate_in_time
 from ..structures import Skeleton
 from ..structures import joint_sets as _joint_sets  # noqa: F401  (registers)

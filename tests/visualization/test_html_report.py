@@ -15,8 +15,11 @@ from mirrorpose.visualization import build_report
 from mirrorpose.visualization.work_dir import CURRICULUM, read_stages
 
 SECTIONS = ['What was run', 'Scores on the test set', 'Learning curves',
-            'Gallery', 'Poses from the pose VAE',
+            'Gallery', 'Poses before and after the prior',
+            'Worst cases by plausibility', 'Poses from the pose VAE',
             'Images from the image VAE']
+OF_THE_PRIOR = ('Poses before and after the prior',
+                'Worst cases by plausibility')
 VOID = {'meta', 'img', 'br'}
 
 
@@ -105,6 +108,12 @@ class TestWhole:
                              ('after the pose VAE', 3)):
             assert sum(c.startswith(start) for c in page.captions) == count
 
+    def test_pose_prior(self, page, path):
+        # 3 of the gallery, and the worst 3 of all 8.
+        for start in ('annotated', 'recognized: ', 'after the prior: '):
+            assert sum(c.startswith(start) for c in page.captions) == 6
+        assert 'The 3 least plausible of 8 test images' in path.read_text()
+
     def test_pictures_show_different_things(self, page):
         sources = [s for name, s in page.images if name == 'annotation']
         assert len(set(sources)) == 3
@@ -186,7 +195,7 @@ class TestPartial:
     def test_first_stages_only(self, work_dir):
         self.keep(work_dir, 'mask_estimator', 'recognizer')
         page = Page(build_report(work_dir, images=2))
-        assert page.titles == SECTIONS
+        assert page.titles == [s for s in SECTIONS if s not in OF_THE_PRIOR]
         notes = ' '.join(page.notes)
         for missing in ('image VAE', 'pose VAE', 'semi-supervised',
                         'no scores yet'):
@@ -266,7 +275,7 @@ class TestDamaged:
         notes = ' '.join(page.notes)
         assert 'no test images to draw' in notes
         assert 'cannot be counted' in notes
-        assert page.titles == SECTIONS
+        assert page.titles == [s for s in SECTIONS if s not in OF_THE_PRIOR]
         # The pose VAE needs no images.
         assert 'Peaks of the generated maps' in out.read_text()
 

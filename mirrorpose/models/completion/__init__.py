@@ -1,6 +1,7 @@
 """Completion of pose sequences: what is not seen, from what is."""
+from ..pose.canonical_frame import FRAMES
 from .cascade import CascadeCompleter
-from .completer import FRAMES, Completer, Completion
+from .completer import Completer, Completion
 from .interpolation import InterpolationCompleter
 from .regressor import RegressorCompleter
 from .ridge import RidgeCompleter

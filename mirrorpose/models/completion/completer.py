@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..pose.canonical_frame import FRAMES, SKELETON
+from ..pose.canonical_frame import SKELETON
 
 
 class Completion(NamedTuple):

@@ -10,11 +10,11 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ...structures.joint_sets import LIMB_JOINTS
-from ..pose.canonical_frame import canonical_frame
+from ..pose.canonical_frame import FRAMES, canonical_frame
 from ..pose.prior import check_keypoints
 from .base import TrainedCompleter
 from .batch import read_batch
-from .completer import FRAMES, SKELETON, Completion, check_windows
+from .completer import SKELETON, Completion, check_windows
 from .gaussian import (
     LowRankGaussian,
     condition,

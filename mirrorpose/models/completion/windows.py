@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .completer import FRAMES
+from ..pose.canonical_frame import FRAMES
 
 
 def window_starts(length: int, frames: int = FRAMES,

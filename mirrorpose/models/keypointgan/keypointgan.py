@@ -371,7 +371,8 @@ class KeypointGAN(AdversarialMixin, TopdownPoseEstimator):
         ``keypoint_scores`` (1, K), and, if sides are corrected,
         ``keypoints_corrected`` (1, K, 2) and ``sides_exchanged`` (1,).
         """
-        backbone, head = unwrap(self.backbone), unwrap(self.head)
+        backbone: Any = unwrap(self.backbone)
+        head: Any = unwrap(self.head)
         feats: Any = backbone(inputs)
         if self.test_cfg.get('flip_test', False):
             feats = [feats, backbone(inputs.flip(-1))]

@@ -74,17 +74,17 @@ class PosePriorLoss(BaseModule):
             raise ValueError('temperature must be positive and radius at '
                              f'least 1, got {temperature} and {radius}')
         self.loss = MODELS.build(loss)
-        self.prior = MODELS.build(prior)
-        if not isinstance(self.prior, PosePrior):
-            raise TypeError(f'{type(self.prior).__name__} is no pose prior; '
-                            'a PoseVAE is one')
-        if self.prior.reads_sequence:
-            raise TypeError(f'{type(self.prior).__name__} scores sequences, '
-                            'not single poses')
+        built: Any = MODELS.build(prior)
+        name = type(built).__name__
+        if not isinstance(built, PosePrior):
+            raise TypeError(f'{name} is no pose prior; a PoseVAE is one')
+        if built.reads_sequence:
+            raise TypeError(f'{name} scores sequences, not single poses')
+        self.prior = cast(nn.Module, built)
         if checkpoint is None and not prior.get('init_cfg') \
                 and any(True for _ in self.prior.parameters()):
             raise ValueError(
-                f'the {type(self.prior).__name__} of PosePriorLoss has no '
+                f'the {name} of PosePriorLoss has no '
                 'trained weights, and knows nothing about poses: give '
                 'checkpoint=, a file of it or of a model that holds it')
         self.weight, self.checkpoint, self.trust = weight, checkpoint, trust
@@ -132,11 +132,11 @@ class PosePriorLoss(BaseModule):
             raise ValueError('PosePriorLoss reads maps (N, K, h, w) or '
                              f'coordinates (N, K, 2), got '
                              f'{tuple(output.shape)}')
-        if output.shape[1] != len(self.prior.skeleton):
+        skeleton = cast(PosePrior, self.prior).skeleton
+        if output.shape[1] != len(skeleton):
             raise ValueError(
                 f'the head predicts {output.shape[1]} joints, the prior '
-                f'knows the {len(self.prior.skeleton)} of '
-                f'{self.prior.skeleton.name!r}')
+                f'knows the {len(skeleton)} of {skeleton.name!r}')
         size = getattr(self.prior, 'map_size', None)
         if size is not None:
             # It was trained on maps: -1 and 1 are its outer cells.
@@ -149,8 +149,9 @@ class PosePriorLoss(BaseModule):
 
         Args:
             output (Tensor): What the head predicts; see :meth:`keypoints`.
-            *args, **kwargs: What else the ordinary loss takes: targets,
-                weights, for ``RLELoss`` the deviations.
+            *args: What else the ordinary loss takes: targets, weights, for
+                ``RLELoss`` the deviations.
+            **kwargs: The same by name.
         """
         base = self.loss(output, *args, **kwargs)
         prior = cast(PosePrior, self.prior)
