@@ -2,10 +2,11 @@
 from .completers import load_completer
 from .completion import CompletedTrack, complete
 from .embedding import embed_images
+from .export import Exported, export_recognizer
 from .models import load_model
 from .pose_index import PoseIndex
 from .priors import score_poses
 from .recognition import recognize
 
-__all__ = ['CompletedTrack', 'PoseIndex', 'complete', 'embed_images',
+__all__ = ['CompletedTrack', 'Exported', 'PoseIndex', 'complete', 'embed_images', 'export_recognizer',
            'load_completer', 'load_model', 'recognize', 'score_poses']

@@ -18,7 +18,8 @@ from ..datasets.reading import read_image
 def recognize(model: nn.Module,
               images: Sequence[str | Path | np.ndarray],
               boxes: Sequence[np.ndarray] | None = None,
-              batch_size: int = 32) -> list[list[PoseDataSample]]:
+              batch_size: int = 32,
+              scores: bool = False) -> list[list[PoseDataSample]]:
     """Recognizes the people of many images, in whole batches.
 
     mmpose's ``inference_topdown`` takes one image at a time.
@@ -32,6 +33,11 @@ def recognize(model: nn.Module,
             of its people, x1, y1, x2, y2 in pixels. Defaults to the whole
             image, one person.
         batch_size (int): People a batch. Defaults to 32.
+        scores (bool): Also say how plausible each pose is, and how well it
+            explains the image (a MirrorNet only; higher is better):
+            ``pred_instances.plausibility``, ``.fidelity`` (1,),
+            ``.keypoint_plausibility``, ``.keypoint_fidelity`` (1, K).
+            Defaults to False.
 
     Returns:
         list[list[PoseDataSample]]: For each image one sample a person;
@@ -39,9 +45,27 @@ def recognize(model: nn.Module,
         ``pred_instances.keypoint_scores`` (1, K).
 
     Raises:
+        TypeError: ``scores`` of a model that has none.
         ValueError: Boxes do not fit the images, or an image is damaged (the
             message names it).
     """
+    if not scores:
+        return _recognize(model, images, boxes, batch_size)
+    if not hasattr(model, 'pose_vae') or not hasattr(model, 'image_vae'):
+        raise TypeError(f'a {type(model).__name__} has no scores: load the '
+                        'whole MirrorNet (a joint stage and its checkpoint)')
+    held: Any = model
+    before = held.test_cfg
+    held.test_cfg = dict(before, scores=True)
+    try:
+        return _recognize(model, images, boxes, batch_size)
+    finally:
+        held.test_cfg = before
+
+
+def _recognize(model: nn.Module, images: Sequence[str | Path | np.ndarray],
+               boxes: Sequence[np.ndarray] | None,
+               batch_size: int) -> list[list[PoseDataSample]]:
     if boxes is not None and len(boxes) != len(images):
         raise ValueError(f'{len(images)} images, but boxes for {len(boxes)}')
     cfg: Any = model.cfg

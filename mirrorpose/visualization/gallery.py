@@ -243,10 +243,7 @@ def explain(networks: Networks, inputs: Tensor,
     out: dict[str, Tensor] = {}
     if networks.recognizer is not None:
         out['pose'] = networks.recognizer.recognize(inputs)[-1]
-        sigma = getattr(networks.pose_vae, 'sigma', 1.)
-        h, w = out['pose'].shape[-2:]
-        cells = soft_argmax(out['pose'], 0.05, max(1, round(3 * sigma)))
-        pose = draw_gaussians(cells, (h, w), sigma)
+        pose = clean_pose(networks, out['pose'])
     else:
         pose = annotated_maps(networks, samples)
     image = out['image'] = reduce_image(inputs, pose)
@@ -259,6 +256,14 @@ def explain(networks: Networks, inputs: Tensor,
     if networks.pose_vae is not None:
         out['pose_after'] = networks.pose_vae(pose).mean
     return out
+
+
+def clean_pose(networks: Networks, maps: Tensor) -> Tensor:
+    """Gaussians at the peaks of recognized maps, (N, K, h, w)."""
+    sigma = getattr(networks.pose_vae, 'sigma', 1.)
+    h, w = maps.shape[-2:]
+    cells = soft_argmax(maps, 0.05, max(1, round(3 * sigma)))
+    return draw_gaussians(cells, (h, w), sigma)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from mmpose.registry import DATASETS
 from ..evaluation.pck import NORMS
 from ..utils.files import write_text
 from ..version import __version__
-from . import gallery, tables
+from . import gallery, prior_gallery, tables
 from .curves import (
     QUIET,
     Curve,
@@ -380,6 +380,7 @@ def picture_sections(stages: Sequence[Stage], number: int,
         except gallery.BROKEN as error:
             notes.append('the gallery cannot be drawn: '
                          + gallery.one_line(error))
+        sections += prior_sections(stages, networks, number, notes)
     sections.append(Section('Poses from the pose VAE', pose_html(
         networks, notes)))
     sections.append(Section('Images from the image VAE', image_html(
@@ -395,7 +396,47 @@ def gallery_html(networks: gallery.Networks, rows: Sequence[gallery.Row],
             'are joints within 0.2 of the tight box (PCK). The generators '
             'work on the reduced image.</p>' + _COLOR_KEY
             + _sources(networks))
-    return html + ''.join(
+    return html + gallery_rows(rows)
+
+
+def prior_sections(stages: Sequence[Stage], networks: gallery.Networks,
+                   number: int, notes: list[str]) -> list[Section]:
+    """Poses before and after the prior, and the least plausible ones."""
+    if networks.recognizer is None or networks.pose_vae is None:
+        return []
+    try:
+        batch, total, skeleton = gallery.load_samples(
+            stages, prior_gallery.POOL * number)
+        judged = prior_gallery.judge(networks, batch)
+        count = len(judged.samples)
+        error = prior_gallery.errors(judged)
+        worst = prior_gallery.least_plausible(judged, number)
+        # Those of the gallery are spread the same way.
+        spread = ((np.arange(min(number, count)) + 0.5) * count
+                  / min(number, count)).astype(int).tolist()
+        shown = [gallery_rows(prior_gallery.prior_rows(
+            judged, chosen, skeleton)) for chosen in (spread, worst)]
+    except gallery.BROKEN as error_:
+        notes.append('the pose prior cannot be shown: '
+                     + gallery.one_line(error_))
+        return []
+    return [
+        Section('Poses before and after the prior', (
+            '<p>The recognized pose, and what the pose VAE gives back for '
+            'it. Nats are the bound of its log-probability: comparable '
+            'between images, not calibrated. A pose that looks more usual '
+            'need not be nearer to the truth: compare the counts.</p>'
+            + _COLOR_KEY + shown[0])),
+        Section('Worst cases by plausibility', (
+            f'<p>The {len(worst)} least plausible of {count} test images '
+            f'(evenly spaced over {total}). Mean error over the side of the '
+            f'input: {np.nanmean(error[worst]):.3f} here, '
+            f'{np.nanmean(error):.3f} over all {count}.</p>' + shown[1]))]
+
+
+def gallery_rows(rows: Sequence[gallery.Row]) -> str:
+    """Rows of pictures under their titles."""
+    return ''.join(
         f'<h3>{escape(row.title)}</h3><div class="row">'
         + ''.join(_tile(t) for t in row.tiles) + '</div>' for row in rows)
 

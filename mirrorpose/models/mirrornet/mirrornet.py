@@ -22,6 +22,7 @@ from . import objective
 from .batch import PoseBatch, gather, reduce_image, sample_id, sample_keys
 from .image_vae import ImageVAEOutput, Noise, _torch_noise
 from .pose_vae import PoseVAEOutput
+from .scores import Scores, add_scores, fidelity_scores, plausibility_scores
 
 TERMS = ('recognition', 'fidelity', 'kl_appearance', 'kl_scene',
          'plausibility', 'kl_primitive')
@@ -57,6 +58,11 @@ class PoseRecognition(TopdownPoseEstimator):
             raise ValueError('pose_variance must be positive, got '
                              f'{pose_variance}')
         self.pose_variance = pose_variance
+        # Recombination may cut un-annotated people out with this model.
+        for augment in getattr(self.data_preprocessor, 'batch_augments',
+                               None) or ():
+            if hasattr(augment, 'use_model'):
+                augment.use_model(self)
 
     def recognize(self, inputs: Tensor) -> list[Tensor]:
         """q_alpha(y|x): mean heatmaps (N, K, h, w) of every stack."""
@@ -295,6 +301,45 @@ class MirrorNet(PoseRecognition):
         return probability.SampleNoise(sample_keys(data_samples),
                                        hub.get_info('iter', 0),
                                        hub.get_info('seed', 0))
+
+    # -- test time --------------------------------------------------------
+    def predict(self, inputs: Tensor,
+                data_samples: SampleList) -> SampleList:
+        """Predictions as mmpose's; with scores where ``test_cfg`` asks.
+
+        With ``test_cfg=dict(scores=True)``, ``pred_instances`` also has
+        ``plausibility``, ``fidelity``, ``keypoint_plausibility`` and
+        ``keypoint_fidelity``, and ``pred_fields`` a map ``fidelity``; see
+        :mod:`mirrorpose.models.mirrornet.scores`. The keypoints are the
+        same.
+        """
+        if not self.test_cfg.get('scores', False):
+            return super().predict(inputs, data_samples)
+        feats = self.extract_feat(inputs)
+        if self.test_cfg.get('flip_test', False):
+            feats = [feats, self.extract_feat(inputs.flip(-1))]
+        people, fields = self.head.predict(
+            feats, data_samples,
+            test_cfg=dict(self.test_cfg, output_heatmaps=True))
+        maps = torch.stack([f.heatmaps for f in fields]).float()
+        add_scores(self.pose_scores(inputs, maps), people, fields)
+        if not self.test_cfg.get('output_heatmaps', False):
+            for field in fields:
+                del field.heatmaps
+        return self.add_pred_to_datasample(people, fields, data_samples)
+
+    @torch.no_grad()
+    def pose_scores(self, inputs: Tensor, maps: Tensor) -> Scores:
+        """Plausibility and fidelity of recognized poses.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W) normalised images.
+            maps (Tensor): (N, K, h, w) of the recognizer.
+        """
+        image, clean = reduce_image(inputs, maps), self._redraw(maps)
+        mask = self.estimate_mask(image, clean)
+        return Scores(*plausibility_scores(self.pose_vae, clean),
+                      *fidelity_scores(self.image_vae, image, clean, mask))
 
     @torch.no_grad()
     def explain(self, inputs: Tensor,

@@ -228,8 +228,17 @@ class TestPredict:
                     == b.pred_instances.keypoint_scores).all()
         assert mine[0].pred_instances.keypoints.shape == (1, 16, 2)
 
-    def test_is_mmposes_own_method(self):
-        assert MirrorNet.predict is TopdownPoseEstimator.predict
+    def test_only_the_recognizer_runs(self, toy, monkeypatch):
+        """Without scores, it is mmpose's own method."""
+        model = toy.build(toy.mirrornet_cfg(decoder=True)).eval()
+        for part in (model.image_vae, model.pose_vae, model.mask_estimator):
+            monkeypatch.setattr(part, 'forward', None)
+        called = []
+        monkeypatch.setattr(
+            TopdownPoseEstimator, 'predict',
+            lambda self, *args: called.append(self) or ['theirs'])
+        assert model(*toy.make_batch(), mode='predict') == ['theirs']
+        assert called == [model]
         assert MirrorNet._forward is TopdownPoseEstimator._forward
 
     def test_stripped_weights_fit_mmposes_estimator(self, toy):
