@@ -8,5 +8,6 @@ from .pose_index import PoseIndex
 from .priors import score_poses
 from .recognition import recognize
 
-__all__ = ['CompletedTrack', 'Exported', 'PoseIndex', 'complete', 'embed_images', 'export_recognizer',
-           'load_completer', 'load_model', 'recognize', 'score_poses']
+__all__ = ['CompletedTrack', 'Exported', 'PoseIndex', 'complete',
+           'embed_images', 'export_recognizer', 'load_completer',
+           'load_model', 'recognize', 'score_poses']
