@@ -34,12 +34,14 @@ def use_crop_cache(cfg: Any) -> Any:
         return cfg
     preprocessor = cfg.model.get('data_preprocessor')
     kind = preprocessor.get('type') if preprocessor else None
-    if kind not in ('PoseDataPreprocessor', 'CropPreprocessor'):
+    if kind not in ('PoseDataPreprocessor', 'CropPreprocessor',
+                    'RecombinationPreprocessor'):
         raise ValueError(
             'crop_cache needs data_preprocessor=dict(type='
             f"'PoseDataPreprocessor', ...) in the model, got {kind!r}; leave "
             'crop_cache out, or take that preprocessor')
-    preprocessor['type'] = 'CropPreprocessor'
+    if kind == 'PoseDataPreprocessor':
+        preprocessor['type'] = 'CropPreprocessor'
     loader.dataset = dict(type='CachedCropDataset', dataset=loader.dataset,
                           **options)
     return cfg

@@ -9,9 +9,10 @@ from .networks import (
 )
 from .pose_vae import PoseVAE
 from .pretraining import ImageAutoencoding, MaskEstimation, PoseAutoencoding
+from .recombination import Recombination
 
 __all__ = [
     'ImageAutoencoding', 'ImageGenerator', 'ImageVAE', 'LatentRecognizer',
     'MaskEstimation', 'MaskEstimator', 'MirrorNet', 'PoseAutoencoding',
-    'PoseGenerator', 'PoseRecognition', 'PoseVAE'
+    'PoseGenerator', 'PoseRecognition', 'PoseVAE', 'Recombination'
 ]
