@@ -24,7 +24,7 @@ class RecombinationPreprocessor(CropPreprocessor):
     before any other of ``batch_augments``. Validation and prediction see
     nothing of it. Batches of the crop cache are taken too.
 
-    Silhouettes, where a data set has them, are worth a point: put
+    Silhouettes, where a data set has them, make better mattes: put
     ``LoadSilhouette`` (``required=False`` where some people have none) behind
     ``LoadImage``. They come as a fourth channel of the image, which is taken
     off here. In the crop cache, ``SplitSilhouette`` with the size of the
