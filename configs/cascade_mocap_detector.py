@@ -2,4 +2,4 @@
 # contradict, and the regressor adds what is never seen (docs/jumps.md).
 _base_ = ['./cascade_mocap.py']
 
-model = dict(first=dict(noise=.02, keep=False, robust=8))
+model = dict(first=dict(noise=.01, keep=False, robust=8))
