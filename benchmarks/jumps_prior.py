@@ -4,8 +4,8 @@
 
 Held-out windows against the same windows damaged. ``pairs``: how often the
 true one scores higher than its own damaged copy; ``ROC``: than any damaged
-window (chance is 0.5 in both). Beside it the Gaussian of the ridge completer,
--(x - m)^T C^-1 (x - m), which was fitted to the same motion in 15 s. Writes
+window (chance is 0.5 in both). Beside it the log density of the ridge
+completer's Gaussian, which was fitted to the same motion in 15 s. Writes
 ``benchmarks/results/jumps_prior.json``.
 """
 from __future__ import annotations
@@ -97,18 +97,8 @@ def main() -> None:
     x = windows()
     damaged = damages(x)
     model, ridge = rows.model_of('jumps_both_0'), rows.trained('ridge_both_0')
-    covariance = ridge.second / (ridge.count - 1)
-    values, vectors = torch.linalg.eigh(covariance)
-    keep = values > 1e-6
-
-    def gaussian(windows_: Tensor) -> Tensor:
-        flat = windows_.flatten(1).double() - ridge.mean
-        part = flat @ vectors
-        return -(part.square() / values.clamp(min=1e-6))[:, keep].sum(1) \
-            - part[:, ~keep].square().sum(1) / 1e-6
-
     found = {'critic': compared(model.score, x, damaged),
-             'Gaussian': compared(gaussian, x, damaged)}
+             'Gaussian': compared(ridge.score, x, damaged)}
     print(f'{len(x)} windows{"":14s}critic: pairs   ROC   Gaussian: pairs'
           '   ROC')
     for name in damaged:
