@@ -1,5 +1,7 @@
 # KeypointGAN on real faces: short clips of 40 % of the people, landmark poses
 # of another 40 %, the test on the rest. Nobody is on two sides.
+_base_ = ['./unpaired_frames.py']
+
 data_root = '{{$MIRRORPOSE_DATA:data}}/'
 image_size = 128
 joints = 'ibug_68'
@@ -21,21 +23,10 @@ val_frames = dict(still, sources=[dict(single, part='val')])
 test_frames = dict(still, sources=[dict(single, part='test')])
 fit_frames = dict(train_frames, test_mode=True, role='fit')
 
-loader = dict(batch_size=16, num_workers=2, persistent_workers=True,
-              drop_last=True,
-              sampler=dict(type='DefaultSampler', shuffle=True))
-held_loader = dict(
-    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False))
-train_dataloader = dict(loader, dataset=dict(
-    type='UnpairedDataset', frames=train_frames, poses=train_poses))
-val_dataloader = dict(held_loader, dataset=val_frames)
-# The supervised post-processing is fitted to the frames in front; no figure
-# counts them.
-test_dataloader = dict(held_loader, dataset=dict(
-    type='ConcatDataset', datasets=[fit_frames, test_frames]))
+train_dataloader = dict(
+    dataset=dict(frames=train_frames, poses=train_poses))
+val_dataloader = dict(dataset=val_frames)
+test_dataloader = dict(dataset=dict(datasets=[fit_frames, test_frames]))
 val_evaluator = dict(type='InterOcularNME')
 test_evaluator = val_evaluator
-# Poses alone, for the regressor's stage.
-stage_data = dict(poses=dict(
-    train_dataloader=dict(loader, batch_size=64, dataset=train_poses)))
+stage_data = dict(poses=dict(train_dataloader=dict(dataset=train_poses)))

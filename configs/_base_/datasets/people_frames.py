@@ -1,6 +1,8 @@
 # KeypointGAN on real people: one person before four cameras and three more
 # clips; poses from motion capture, projected, and from LSP and LSPET. There
 # are four people in all: this shows that the way works, not generalisation.
+_base_ = ['./unpaired_frames.py']
+
 data_root = '{{$MIRRORPOSE_DATA:data}}/'
 image_size = 128
 joints = 'lsp_14'
@@ -42,21 +44,10 @@ val_frames = dict(still, sources=[dict(clips, part='val')])
 test_frames = dict(still, sources=[dict(cameras, part='test')])
 fit_frames = dict(still, role='fit', sources=[dict(cameras, part='train')])
 
-loader = dict(batch_size=16, num_workers=2, persistent_workers=True,
-              drop_last=True,
-              sampler=dict(type='DefaultSampler', shuffle=True))
-held_loader = dict(
-    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False))
-train_dataloader = dict(loader, dataset=dict(
-    type='UnpairedDataset', frames=train_frames, poses=train_poses))
-val_dataloader = dict(held_loader, dataset=val_frames)
-# The supervised post-processing is fitted to the frames in front; no figure
-# counts them.
-test_dataloader = dict(held_loader, dataset=dict(
-    type='ConcatDataset', datasets=[fit_frames, test_frames]))
+train_dataloader = dict(
+    dataset=dict(frames=train_frames, poses=train_poses))
+val_dataloader = dict(dataset=val_frames)
+test_dataloader = dict(dataset=dict(datasets=[fit_frames, test_frames]))
 val_evaluator = dict(type='MeanKeypointError', unit='percent')
 test_evaluator = val_evaluator
-# Poses alone, for the regressor's stage.
-stage_data = dict(poses=dict(
-    train_dataloader=dict(loader, batch_size=64, dataset=train_poses)))
+stage_data = dict(poses=dict(train_dataloader=dict(dataset=train_poses)))
