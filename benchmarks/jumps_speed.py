@@ -18,6 +18,7 @@ depend on them. Writes ``benchmarks/results/jumps_speed.json``.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import platform
 import statistics
@@ -32,12 +33,16 @@ from completion.training import checkpoint as trained_checkpoint
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpose.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.engine.optimizers import PerChildOptimWrapperConstructor
 from mirrorpose.models.jumps import Jumps, JumpsCompleter
+from mirrorpose.models.jumps.one_cell import (
+    CollapsingConv2d,
+    ExpandingConvTranspose2d,
+)
 from mirrorpose.models.pose.canonical_frame import SKELETON
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +77,17 @@ def plain_loss(made: Tensor, target: Tensor, observed: Tensor,
     return loss
 
 
+def textbook(network: nn.Module) -> nn.Module:
+    """A copy with convolutions of torch where ours are matrix products."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if isinstance(module, CollapsingConv2d):
+            module.__class__ = nn.Conv2d
+        elif isinstance(module, ExpandingConvTranspose2d):
+            module.__class__ = nn.ConvTranspose2d
+    return copied
+
+
 def one_by_one(model: Jumps, target: Tensor, observed: Tensor,
                starts: Tensor, steps: int, with_critic: bool) -> None:
     """A window at a time, a start at a time, ``torch.optim.Adam``."""
@@ -96,9 +112,12 @@ def searches(model: Jumps, windows: Tensor, observed: Tensor,
     for name, weight in (('critic', 15.), ('no critic', 0.)):
         ours = JumpsCompleter(model, restarts=7, keep=False, search=dict(
             steps=steps, rate=1., critic_weight=weight))
-        works[f'loop, {name}'] = (
-            lambda w=weight: one_by_one(model, windows[:few], observed[:few],
-                                        starts, steps, bool(w)), few, steps)
+        for kind, its in (('loop', textbook(model)),
+                          ('loop, our layers', model)):
+            works[f'{kind}, {name}'] = (
+                lambda w=weight, m=its: one_by_one(
+                    m, windows[:few], observed[:few], starts, steps,
+                    bool(w)), few, steps)
         works[f'batched, {name}'] = (
             lambda o=ours: o.complete(windows, observed), len(windows), steps)
     fast = JumpsCompleter(model, search=dict(steps=50))
@@ -214,14 +233,15 @@ def main() -> None:
                      torch=torch.__version__, threads=1),
         windows=args.windows, rounds=args.rounds, restarts=8,
         processor_seconds_a_video_second=found,
-        ratio={name: found[f'loop, {name}']['median']
+        ratio={f'{kind}, {name}': found[f'{kind}, {name}']['median']
                / found[f'batched, {name}']['median']
+               for kind in ('loop', 'loop, our layers')
                for name in ('critic', 'no critic')},
         training={d: training(MODELS.build(Config.fromfile(
             ROOT / 'configs' / '_base_' / 'models' / 'jumps.py').model),
             args.rounds) for d in ('S5', )})
     for name, value in found.items():
-        print(f'{name:26s} {value["median"]:8.3f} s of a core a second of '
+        print(f'{name:28s} {value["median"]:8.3f} s of a core a second of '
               f'video [{value["least"]:.3f}, {value["most"]:.3f}]')
     print('batched over loop, equal steps: ' + ', '.join(
         f'{k} {v:.1f}' for k, v in report['ratio'].items()))

@@ -19,19 +19,16 @@ training of JUMPS has beyond the paper), ``options`` (of the search),
 """
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from completion import rows
 from completion.clips import Clip, held_out, through
+from completion.parts import run_parts
 from completion.scores import COLUMNS, paired, score
 from completion.training import checkpoint
-from mmengine.logging import MMLogger
 
 from mirrorpose.models.completion import InterpolationCompleter
 
@@ -273,21 +270,5 @@ PARTS = dict(table1=table1, literal=literal, holes=holes, crossed=crossed,
              hypotheses=hypotheses)
 
 
-def main() -> None:
-    """Measures the parts, and adds them to the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--only', nargs='+', choices=list(PARTS),
-                        default=list(PARTS))
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    MMLogger.get_instance('mmengine').setLevel('ERROR')
-    for name in args.only:
-        found = PARTS[name]()
-        held = json.loads(OUT.read_text()) if OUT.is_file() else {}
-        held[name] = found
-        OUT.write_text(json.dumps(held, indent=1) + '\n')
-    print('written to', OUT.relative_to(ROOT))
-
-
 if __name__ == '__main__':
-    main()
+    run_parts(__doc__, PARTS, OUT)

@@ -32,8 +32,9 @@ if importlib.util.find_spec('mirrorpose') is None:
 
 from mirrorpose.datasets.frames.preparing import (
     PreparedFrame,
+    convert_frames,
+    frame_command,
     reduced,
-    write_frames,
 )
 from mirrorpose.datasets.preparation import (
     ConversionError,
@@ -84,20 +85,10 @@ def read(args: argparse.Namespace) -> Iterator[PreparedFrame]:
             keypoints=read_cat(source.read(name), name)), args.size, PADDING)
 
 
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and converts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('source', help='folder or zip archive CAT_DATASET')
-    parser.add_argument('--out', default='data',
-                        help='data root to write to (default: data)')
-    parser.add_argument('--size', type=int, default=160, metavar='N',
-                        help='side of the crops in pixels (default: 160)')
-    args = parser.parse_args(arguments)
-    place = Path(args.out) / 'cathead'
-    frames, clips = write_frames(place, read(args), 'cathead_7')
-    print(f'{place}: {frames} frames of {clips} clips')
+    parser = frame_command(__doc__, 'folder or zip archive CAT_DATASET', 160)
+    convert_frames(parser, arguments, read, 'cathead', 'cathead_7')
 
 
 if __name__ == '__main__':

@@ -56,6 +56,8 @@ from mirrorpose.datasets.multiview.cameras import RealCamera
 from mirrorpose.datasets.multiview.prepared import (
     H36M_32,
     PreparedWriter,
+    add_crop_options,
+    check_crop_options,
     read_frames,
 )
 from mirrorpose.datasets.multiview.views import SKELETON
@@ -392,16 +394,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--step', type=int, default=5, metavar='N',
                         help='keep frames 0, N, 2N ... (default: 5, 10 a '
                         'second)')
-    parser.add_argument('--image-size', type=int, default=256,
-                        help='side of the crops in pixels (default: 256)')
-    parser.add_argument('--padding', type=float, default=1.3,
-                        help='side of a crop over the box of the joints '
-                        '(default: 1.3)')
+    add_crop_options(parser)
     args = parser.parse_args(arguments)
-    if args.step < 1 or args.image_size < 16 or args.padding < 1:
-        raise ConversionError('step and padding are at least 1, image-size '
-                              f'16; got {args.step}, {args.padding} and '
-                              f'{args.image_size}')
+    check_crop_options(args)
     convert(args)
 
 

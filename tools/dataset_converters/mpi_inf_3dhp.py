@@ -47,6 +47,8 @@ if importlib.util.find_spec('mirrorpose') is None:
 
 from mirrorpose.datasets.multiview.prepared import (
     PreparedWriter,
+    add_crop_options,
+    check_crop_options,
     read_frames,
 )
 from mirrorpose.datasets.preparation import (
@@ -315,16 +317,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     views.add_argument('--step', type=int, default=5, metavar='N',
                        help='keep every n-th of 25 frames a second '
                        '(default: 5)')
-    views.add_argument('--image-size', type=int, default=256,
-                       help='side of the crops in pixels (default: 256)')
-    views.add_argument('--padding', type=float, default=1.3,
-                       help='side of a crop over the box of the joints '
-                       '(default: 1.3)')
+    add_crop_options(views)
     args = parser.parse_args(arguments)
-    if args.step < 1 or args.image_size < 16 or args.padding < 1:
-        raise ConversionError('step and padding are at least 1, image-size '
-                              f'16; got {args.step}, {args.padding} and '
-                              f'{args.image_size}')
+    check_crop_options(args)
     convert(args)
 
 

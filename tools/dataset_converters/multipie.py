@@ -31,7 +31,8 @@ if importlib.util.find_spec('mirrorpose') is None:
 
 from mirrorpose.datasets.frames.preparing import (
     PreparedFrame,
-    write_frames,
+    convert_frames,
+    frame_command,
 )
 from mirrorpose.datasets.preparation import (
     ConversionError,
@@ -78,18 +79,10 @@ def read(args: argparse.Namespace) -> Iterator[PreparedFrame]:
     print(f'{profiles} profiles without 68 points are left out')
 
 
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and converts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('source', help='folder or zip archive of label files')
-    parser.add_argument('--out', default='data',
-                        help='data root to write to (default: data)')
-    args = parser.parse_args(arguments)
-    place = Path(args.out) / 'multipie'
-    frames, clips = write_frames(place, read(args), 'ibug_68')
-    print(f'{place}: {frames} frames of {clips} clips')
+    parser = frame_command(__doc__, 'folder or zip archive of label files')
+    convert_frames(parser, arguments, read, 'multipie', 'ibug_68')
 
 
 if __name__ == '__main__':

@@ -34,8 +34,9 @@ if importlib.util.find_spec('mirrorpose') is None:
 
 from mirrorpose.datasets.frames.preparing import (
     PreparedFrame,
+    convert_frames,
+    frame_command,
     reduced,
-    write_frames,
 )
 from mirrorpose.datasets.preparation import (
     ConversionError,
@@ -107,20 +108,10 @@ def read(args: argparse.Namespace) -> Iterator[PreparedFrame]:
                 args.size, PADDING)
 
 
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and converts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('source', help='folder or zip archive Penn_Action')
-    parser.add_argument('--out', default='data',
-                        help='data root to write to (default: data)')
-    parser.add_argument('--size', type=int, default=160, metavar='N',
-                        help='side of the crops in pixels (default: 160)')
-    args = parser.parse_args(arguments)
-    place = Path(args.out) / 'penn_action'
-    frames, clips = write_frames(place, read(args), JOINTS)
-    print(f'{place}: {frames} frames of {clips} clips')
+    parser = frame_command(__doc__, 'folder or zip archive Penn_Action', 160)
+    convert_frames(parser, arguments, read, 'penn_action', JOINTS)
 
 
 if __name__ == '__main__':

@@ -36,7 +36,8 @@ if importlib.util.find_spec('mirrorpose') is None:
 
 from mirrorpose.datasets.frames.preparing import (
     PreparedFrame,
-    write_frames,
+    convert_frames,
+    frame_command,
 )
 from mirrorpose.datasets.preparation import (
     ConversionError,
@@ -108,20 +109,13 @@ def read(args: argparse.Namespace) -> Iterator[PreparedFrame]:
                 action=(action[0] if action else '').lower(), shape=shape)
 
 
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and converts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('source', help='folder or zip archive human_images')
-    parser.add_argument('--out', default='data',
-                        help='data root to write to (default: data)')
+    parser = frame_command(__doc__, 'folder or zip archive human_images')
     parser.add_argument('--no-masks', action='store_true',
                         help='go without the masks')
-    args = parser.parse_args(arguments)
-    place = Path(args.out) / 'simple_human36m'
-    frames, clips = write_frames(place, read(args), 'human36m_32')
-    print(f'{place}: {frames} frames of {clips} clips')
+    convert_frames(parser, arguments, read, 'simple_human36m',
+                   'human36m_32')
 
 
 if __name__ == '__main__':

@@ -28,7 +28,8 @@ if importlib.util.find_spec('mirrorpose') is None:
 from mirrorpose.datasets.frames.files import VideoFiles
 from mirrorpose.datasets.frames.preparing import (
     PreparedFrame,
-    write_frames,
+    convert_frames,
+    frame_command,
 )
 from mirrorpose.datasets.frames.squares import cut
 from mirrorpose.datasets.preparation import (
@@ -66,25 +67,15 @@ def read(args: argparse.Namespace) -> Iterator[PreparedFrame]:
             raise ConversionError(str(error)) from error
 
 
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and converts."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument('source',
-                        help='folder that holds dev/ or test/ with videos')
-    parser.add_argument('--out', default='data',
-                        help='data root to write to (default: data)')
-    parser.add_argument('--size', type=int, default=128, metavar='N',
-                        help='side of the frames in pixels (default: 128)')
+    parser = frame_command(
+        __doc__, 'folder that holds dev/ or test/ with videos', 128)
     parser.add_argument('--stride', type=int, default=5, metavar='N',
                         help='keep every N-th frame (default: 5)')
     parser.add_argument('--most', type=int, default=40, metavar='N',
                         help='frames kept of a video (default: 40)')
-    args = parser.parse_args(arguments)
-    place = Path(args.out) / 'voxceleb2'
-    frames, clips = write_frames(place, read(args), None)
-    print(f'{place}: {frames} frames of {clips} clips')
+    convert_frames(parser, arguments, read, 'voxceleb2', None)
 
 
 if __name__ == '__main__':

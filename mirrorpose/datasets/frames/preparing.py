@@ -1,7 +1,8 @@
 """What the converters share: the layout that ``FrameArchive`` reads."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,3 +151,44 @@ def write_frames(folder: str | Path, frames: Iterable[PreparedFrame],
                     for f in rows]).astype(np.uint8))
         np.savez(part / 'frames.npz', **arrays)
     return len(rows), len({f.clip for f in rows})
+
+
+def frame_command(text: str | None, source: str,
+                  size: int | None = None) -> argparse.ArgumentParser:
+    """The command line that converters of frames share.
+
+    Args:
+        text (str, optional): What it does, the converter's docstring.
+        source (str): What the user names.
+        size (int, optional): Default side of the crops, for converters that
+            cut them.
+    """
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument('source', help=source)
+    parser.add_argument('--out', default='data',
+                        help='data root to write to (default: data)')
+    if size is not None:
+        parser.add_argument(
+            '--size', type=int, default=size, metavar='N',
+            help=f'side of the crops in pixels (default: {size})')
+    return parser
+
+
+def convert_frames(
+        parser: argparse.ArgumentParser, arguments: Sequence[str] | None,
+        read: Callable[[argparse.Namespace], Iterator[PreparedFrame]],
+        folder: str, joints: str | Sequence[str] | None) -> None:
+    """Parses a command line, and writes what ``read`` yields.
+
+    Args:
+        parser (argparse.ArgumentParser): Of :func:`frame_command`.
+        arguments (Sequence[str], optional): Defaults to the process's.
+        read (Callable): Yields the frames.
+        folder (str): Below ``--out``.
+        joints (str | Sequence[str], optional): As of :func:`write_frames`.
+    """
+    args = parser.parse_args(arguments)
+    place = Path(args.out) / folder
+    frames, clips = write_frames(place, read(args), joints)
+    print(f'{place}: {frames} frames of {clips} clips')

@@ -29,6 +29,7 @@ as unpaired pose priors and frame pairs want them, are two look-ups.
 """
 from __future__ import annotations
 
+import argparse
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ from mmpose.registry import DATASETS
 
 from mirrorpose.structures.skeleton import Skeleton
 
-from ..preparation import decode_image, encode_image
+from ..preparation import ConversionError, decode_image, encode_image
 from .clip import _convert, joint_matrix, resized
 from .sources import Crop, ViewSource, file_stamp
 from .views import SKELETON, Views, apply_matrices, crop_matrix, inside_crop
@@ -282,3 +283,24 @@ def read_frames(path: Path, frames: np.ndarray) -> Iterator[np.ndarray]:
             yield image
     finally:
         video.release()
+
+
+def add_crop_options(parser: argparse._ActionsContainer) -> None:
+    """The options of crops, of converters that write this layout."""
+    parser.add_argument('--image-size', type=int, default=256,
+                        help='side of the crops in pixels (default: 256)')
+    parser.add_argument('--padding', type=float, default=1.3,
+                        help='side of a crop over the box of the joints '
+                        '(default: 1.3)')
+
+
+def check_crop_options(args: argparse.Namespace) -> None:
+    """Validates ``step``, ``image_size`` and ``padding``.
+
+    Raises:
+        ConversionError: One is too small.
+    """
+    if args.step < 1 or args.image_size < 16 or args.padding < 1:
+        raise ConversionError('step and padding are at least 1, image-size '
+                              f'16; got {args.step}, {args.padding} and '
+                              f'{args.image_size}')
