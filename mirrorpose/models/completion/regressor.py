@@ -1,6 +1,8 @@
 """A temporal convolution network that completes masked windows."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmpose.registry import MODELS
@@ -63,7 +65,7 @@ class TemporalNetwork(BaseModule):
         self.blocks = nn.Sequential(*(
             TemporalBlock(width, kernel, d) for d in dilations))
         self.last = nn.Conv1d(width, out_channels, 1)
-        nn.init.zeros_(self.last.weight)  # begins as interpolation
+        nn.init.zeros_(self.last.weight)  # begins as what it reads
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,10 +78,10 @@ class TemporalNetwork(BaseModule):
 class RegressorCompleter(TrainedCompleter):
     """Learns to complete windows with holes of every kind.
 
-    The network reads interpolated windows and how far each joint is trusted,
-    and corrects them. Where it misses the observed joints, its error is
-    propagated to the others of the frame by the covariance of its errors,
-    which is measured in training.
+    The network reads windows that a simpler completer filled, and how far
+    each joint is trusted, and corrects them. Where it misses the observed
+    joints, its error is propagated to the others of the frame by the
+    covariance of its errors, which is measured in training.
 
     Args:
         width (int): Hidden channels. Defaults to 160.
@@ -95,6 +97,10 @@ class RegressorCompleter(TrainedCompleter):
         keep (bool): Keep observed joints, in proportion to their
             confidence. Defaults to True.
         momentum (float): Of the covariance of errors. Defaults to 0.02.
+        first (dict | Completer, optional): What the network reads and
+            corrects, e.g. a fitted ridge with ``init_cfg=dict(
+            type='Pretrained', checkpoint=...)``. Its weights stay as they
+            are. Interpolation by default.
         data_preprocessor (dict, optional): Of batches from a loader.
 
     Raises:
@@ -112,6 +118,7 @@ class RegressorCompleter(TrainedCompleter):
                  noise: float = 0.002,
                  keep: bool = True,
                  momentum: float = 0.02,
+                 first: Any = None,
                  data_preprocessor: dict | BaseDataPreprocessor |
                  None = None,
                  init_cfg: dict | None = None) -> None:
@@ -122,7 +129,10 @@ class RegressorCompleter(TrainedCompleter):
                 'weights must not be negative, noise must be positive and '
                 f'momentum in (0, 1], got {velocity_weight}, '
                 f'{observed_weight}, {noise} and {momentum}')
-        self.interpolate = InterpolationCompleter()
+        self.first = InterpolationCompleter() if first is None else \
+            MODELS.build(first) if isinstance(first, dict) else first
+        if isinstance(self.first, nn.Module):
+            self.first.requires_grad_(False)
         self.network = TemporalNetwork(_SIZE + len(SKELETON), _SIZE, width,
                                        tuple(dilations))
         self.velocity_weight = velocity_weight
@@ -140,7 +150,7 @@ class RegressorCompleter(TrainedCompleter):
             observed (Tensor): (N, F, 28) bool.
             confidence (Tensor): (N, F, 28), 0 where nothing is observed.
         """
-        filled = self.interpolate.complete(points, observed).keypoints
+        filled = self.first.complete(points, observed, confidence).keypoints
         read = torch.cat([filled.flatten(2), confidence.to(filled)], -1)
         return filled + self.network(read).view_as(filled)
 
