@@ -58,9 +58,9 @@ from mirrorpose.datasets.preparation import (
     run_converter,
     written_together,
 )
-from mirrorpose.structures.skeleton import Skeleton
+from mirrorpose.datasets.sequences import write_archive
+from mirrorpose.datasets.sequences.clips import SKELETON, make_clips
 
-SKELETON = Skeleton.from_name('mpi_inf_3dhp_28')
 PELVIS = SKELETON.index('pelvis')[0]
 #: Sequences that were filmed at 50 frames per second, all others at 25
 #: (the data set's own mpii_get_sequence_info.m).
@@ -277,13 +277,9 @@ def convert(args: argparse.Namespace) -> None:
     root = pose[:, PELVIS]
     length = np.array([len(m) for m in motions], np.int32)
     with written_together(Path(args.out) / 'mpi_inf_3dhp') as part:
-        np.savez(
-            part / 'motion.npz', pos=pose - root[:, None], root=root,
-            to28=np.eye(len(SKELETON), dtype=np.float32),
-            names28=np.array(SKELETON.joints), clip_name=np.array(names),
-            clip_group=np.array(groups), clip_len=length,
-            clip_start=(np.cumsum(length) - length).astype(np.int32),
-            fps=np.float32(25))
+        write_archive(part / 'motion.npz', make_clips(
+            pose - root[:, None], root, names, groups, length, 25.,
+            np.zeros(len(SKELETON), bool), str(source.path)))
         if args.views:
             writer = PreparedWriter(part, SKELETON.joints, args.image_size,
                                     args.padding)

@@ -24,6 +24,8 @@ custom_hooks = [
     dict(type='NonFiniteGuard'),
     # Gradient norms; the spread of predicted poses beside the prior's.
     dict(type='AdversarialMonitor', interval=50),
+    # Leaks, collapse, sides, discriminator: mon_* with thresholds and advice.
+    dict(type='KeypointObservatory', interval=50),
 ]
 
 stages = [

@@ -23,6 +23,7 @@ from .sources import (
     MotionFiles,
     MotionSource,
     SyntheticMotions,
+    write_archive,
 )
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     'MotionClips', 'MotionFiles', 'MotionSource', 'OneOfHoles',
     'PoseSequenceDataset', 'RandomDrops', 'ReplayedNoise', 'Residuals',
     'SyntheticMotions', 'UnseenJoints', 'VirtualCameras', 'assign_parts',
-    'blazepose_residuals', 'build_hole', 'head_lengths'
+    'blazepose_residuals', 'build_hole', 'head_lengths',
+    'write_archive'
 ]

@@ -6,7 +6,7 @@ window is then 24 rows of the array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -78,8 +78,9 @@ class MotionClips:
         Args:
             fps (float): Frames per second.
         """
-        if fps == self.fps:
-            return self
+        if abs(fps / self.fps - 1) < 1e-4:
+            # BVH files write a thirtieth of a second as 0.033333.
+            return replace(self, fps=fps)
         step = self.fps / fps
         # The last frame is kept where the rates meet there.
         length = np.floor((self.length - 1) / step + 1e-6).astype(

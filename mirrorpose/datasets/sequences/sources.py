@@ -18,6 +18,7 @@ from mmpose.registry import DATASETS
 
 from mirrorpose.structures.skeleton import check_same_joints
 
+from ..preparation import progress
 from ..synthetic.body import make_body
 from ..synthetic.motion import ACTION_WEIGHTS, ACTIONS, perform
 from ..synthetic.rng import keyed_rng
@@ -82,8 +83,8 @@ class MocapArchive(MotionSource):
     ``to28`` (28, J) and ``names28``; ``clip_name``, ``clip_start`` and
     ``clip_len`` (C,); ``fps``; optionally ``clip_group`` (C,) and
     ``derived`` (28,). Without ``derived``, a joint that ``to28`` makes of
-    several nodes counts as derived. ``tools/dataset_converters/
-    mpi_inf_3dhp.py`` writes this layout, too.
+    several nodes counts as derived. :func:`write_archive` writes it, as
+    ``tools/dataset_converters/{motion,mpi_inf_3dhp}.py`` do.
 
     Args:
         file (str): The npz below the data root.
@@ -113,8 +114,10 @@ class MocapArchive(MotionSource):
             raise FileNotFoundError(
                 f'motion archive not found: {path}. Set MIRRORPOSE_DATA (or '
                 f'data_root in the config) to the folder that holds '
-                f'{self.file}; MPI-INF-3DHP is prepared by '
-                'tools/dataset_converters/mpi_inf_3dhp.py')
+                f'{self.file}. BVH files, and AMC files as CMU has them, '
+                'become an archive by tools/dataset_converters/motion.py, '
+                'MPI-INF-3DHP by tools/dataset_converters/mpi_inf_3dhp.py; '
+                'the *_synthetic.py configs need no data')
         with np.load(path, allow_pickle=False) as arrays:
             data = {k: arrays[k] for k in arrays.files}
         needed = {'pos', 'root', 'to28', 'names28', 'clip_name',
@@ -145,6 +148,23 @@ class MocapArchive(MotionSource):
             _apply(to28, pos, rows), data['root'][rows],
             [f'{self.name}/{n}' for n in names], groups, length,
             float(data['fps']), derived, str(path))
+
+
+def write_archive(path: str | Path, clips: MotionClips) -> None:
+    """Writes clips as :class:`MocapArchive` reads them.
+
+    Args:
+        path (str | Path): The npz.
+        clips (MotionClips): Absent joints become NaN. A joint that is
+            derived in one clip counts as derived.
+    """
+    np.savez(
+        path, pos=np.where(clips.present[..., None], clips.positions, np.nan),
+        root=clips.root, to28=np.eye(len(SKELETON), dtype=np.float32),
+        names28=np.array(SKELETON.joints), clip_name=np.array(clips.names),
+        clip_group=np.array(clips.groups), clip_start=clips.start,
+        clip_len=clips.length, fps=np.float32(clips.fps),
+        derived=clips.derived.any(0))
 
 
 def _apply(matrix: np.ndarray, nodes: np.ndarray,
@@ -298,7 +318,10 @@ class MotionFiles(MotionSource):
                  for p in paths]
         groups = group_names(names, self.groups, self.merge, self.files)
         parts = []
-        for path, name, group in zip(paths, names, groups):
+        todo = list(zip(paths, names, groups))
+        # Hundreds of files take minutes: then say how far it is.
+        for path, name, group in (progress(todo, 'motion files')
+                                  if len(todo) > 50 else todo):
             motion = read_motion(path, self.asf, self.fps)
             matrix = motion.matrix(self.joints)
             joints = _apply(matrix, motion.positions * self.scale,

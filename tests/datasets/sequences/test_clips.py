@@ -1,6 +1,8 @@
 """Clips: form, resampling, windows."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
@@ -31,6 +33,14 @@ def test_resampling_keeps_the_last_whole_step_and_no_more(fps):
         while count / fps <= (n - 1) / 30 + 1e-9:  # a loop, no formula
             count += 1
         assert m == count
+
+
+def test_a_rate_that_was_rounded_is_that_rate():
+    clips = clips_of(lambda t: t, [40])
+    near = replace(clips, fps=1 / .033333)
+    made = near.resampled(30.)
+    assert made.fps == 30. and made.length.tolist() == [40]
+    np.testing.assert_array_equal(made.positions, near.positions)
 
 
 @pytest.mark.parametrize('function', [

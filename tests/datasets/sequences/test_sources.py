@@ -1,6 +1,10 @@
 """Motion sources: archives, the embedded world, files, the real data."""
 from __future__ import annotations
 
+import json
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mmpose.registry import DATASETS
@@ -15,6 +19,7 @@ from mirrorpose.datasets.sequences.sources import group_names
 from mirrorpose.datasets.synthetic.body import make_body
 from mirrorpose.structures.skeleton import Skeleton
 
+ROOT = Path(__file__).resolve().parents[3]
 SKELETON = Skeleton.from_name('mpi_inf_3dhp_28')
 CMU = dict(type='MocapArchive', file='mocap/cmu31_30fps.npz',
            groups=r'^(cmu_amc_\d+|cmu_exp)', merge={'cmu_amc_02': 'cmu_exp'})
@@ -187,6 +192,45 @@ def test_files_become_windows(tmp_path):
                          (dict(joints=joints, scale=0), 'scale')):
         with pytest.raises(ValueError, match=message):
             MotionFiles('*.bvh', **bad)
+
+
+def test_files_become_an_archive(tmp_path, capsys):
+    tool = runpy.run_path(str(ROOT / 'tools/dataset_converters/motion.py'))
+    rng = np.random.default_rng(1)
+    (tmp_path / 'anna').mkdir()
+    for name in ('walk_1', 'walk_2'):
+        rows = '\n'.join(' '.join(f'{v:.4f}' for v in row) for row in
+                         np.cumsum(rng.normal(0, 2, (40, 15)), 0))
+        (tmp_path / 'anna' / f'{name}.bvh').write_text(BVH % rows)
+    joints = dict(pelvis='Hips', neck='Spine', left_knee='Leg_L',
+                  spine={'Hips': .5, 'Spine': .5})
+    (tmp_path / 'map.json').write_text(json.dumps(joints))
+    out = tmp_path / 'out' / 'own.npz'
+    command = [str(tmp_path), '--files', '**/*.bvh', '--joints',
+               str(tmp_path / 'map.json'), '--scale', '.05', '--prefix',
+               'my_', '--out', str(out)]
+    assert tool['run_converter'](tool['main'], command) == 0
+    assert '2 clips, 80 frames, 4 of 28 joints' in capsys.readouterr().out
+    want = MotionFiles('**/*.bvh', joints, .05, target_fps=30.).load(
+        str(tmp_path))
+    held = MocapArchive('own.npz', groups='^(my)_').load(str(out.parent))
+    assert held.names == ('own/my_walk_1', 'own/my_walk_2')
+    assert held.groups == ('my', 'my') and held.fps == 30
+    np.testing.assert_array_equal(held.present, want.present)
+    np.testing.assert_allclose(held.positions, want.positions, atol=1e-6)
+    np.testing.assert_allclose(held.root, want.root, atol=1e-6)
+    np.testing.assert_array_equal(held.derived[0], want.derived[0])
+    for place, value, message in ((4, 'vicon', 'neither one of'),
+                                  (2, '*.amc', 'no file matches'),
+                                  (10, str(tmp_path / 'own'), 'end in .npz')):
+        wrong = list(command)
+        wrong[place] = value
+        assert tool['run_converter'](tool['main'], wrong) == 1
+        assert message in capsys.readouterr().err
+    (tmp_path / 'bert').mkdir()
+    (tmp_path / 'anna' / 'walk_1.bvh').rename(tmp_path / 'bert/walk_2.bvh')
+    assert tool['run_converter'](tool['main'], command) == 1
+    assert 'several folders' in capsys.readouterr().err
 
 
 @pytest.fixture(scope='module')
