@@ -81,7 +81,11 @@ def condition(gaussian: LowRankGaussian, values: Tensor, trust: Tensor,
         own = noise**2 / kind.clamp(min=1e-12)
         precision = torch.where(kind > 0, 1 / (residual + own), 0.)
         gain = torch.where(kind > 0, residual / (residual + own), 0.)
-        system = components.T @ (components * precision[..., None]) + \
+        # What none of them observes takes no part. They come sorted, so
+        # that neighbours lack the same joints.
+        part = (kind > 0).any(0)
+        seen = components[part]
+        system = seen.T @ (seen * precision[:, part, None]) + \
             torch.eye(rank, dtype=mean.dtype, device=mean.device)
         factor = torch.linalg.cholesky(system)
         if spread is not None:

@@ -99,8 +99,9 @@ class RegressorCompleter(TrainedCompleter):
         momentum (float): Of the covariance of errors. Defaults to 0.02.
         first (dict | Completer, optional): What the network reads and
             corrects, e.g. a fitted ridge with ``init_cfg=dict(
-            type='Pretrained', checkpoint=...)``. Its weights stay as they
-            are. Interpolation by default.
+            type='Pretrained', checkpoint=...)``: a completer with
+            ``estimate``, as this one's. Its weights stay as they are.
+            Interpolation by default.
         data_preprocessor (dict, optional): Of batches from a loader.
 
     Raises:
@@ -150,7 +151,7 @@ class RegressorCompleter(TrainedCompleter):
             observed (Tensor): (N, F, 28) bool.
             confidence (Tensor): (N, F, 28), 0 where nothing is observed.
         """
-        filled = self.first.complete(points, observed, confidence).keypoints
+        filled = self.first.estimate(points, observed, confidence)
         read = torch.cat([filled.flatten(2), confidence.to(filled)], -1)
         return filled + self.network(read).view_as(filled)
 

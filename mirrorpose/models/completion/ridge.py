@@ -14,7 +14,12 @@ from ..pose.canonical_frame import FRAMES, canonical_frame
 from ..pose.prior import check_keypoints
 from .base import TrainedCompleter
 from .batch import read_batch
-from .completer import SKELETON, Completion, check_windows
+from .completer import (
+    SKELETON,
+    Completion,
+    check_windows,
+    keep_observed,
+)
 from .gaussian import (
     LowRankGaussian,
     condition,
@@ -196,10 +201,24 @@ class RidgeCompleter(TrainedCompleter):
         """
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
-        n, f = points.shape[:2]
-        if f != self.frames:
-            raise ValueError(f'windows have {f} frames, this ridge is over '
-                             f'{self.frames}')
+        mean, variance = self._condition(points, weight, True)
+        assert variance is not None
+        return self._finish(mean, variance, points, weight)
+
+    @torch.no_grad()
+    def estimate(self, points: Tensor, observed: Tensor,
+                 confidence: Tensor) -> Tensor:
+        """The keypoints of :meth:`complete` alone, in half the time."""
+        mean, _ = self._condition(points, confidence, False)
+        return keep_observed(mean, points, confidence) if self.keep else mean
+
+    def _condition(self, points: Tensor, weight: Tensor, with_variance: bool
+                   ) -> tuple[Tensor, Tensor | None]:
+        """(N, F, 28, 2) mean, and (N, F * 28 * 2) variance."""
+        frames = points.shape[1]
+        if frames != self.frames:
+            raise ValueError(f'windows have {frames} frames, this ridge is '
+                             f'over {self.frames}')
         trust = weight
         for _ in range(self.robust):
             mean, _ = condition(self.gaussian(), points.flatten(1), _both(
@@ -208,9 +227,8 @@ class RidgeCompleter(TrainedCompleter):
             trust = weight * (_FREEDOM + 2) / (
                 _FREEDOM + weight * far / self.noise**2)
         mean, variance = condition(self.gaussian(), points.flatten(1), _both(
-            trust), self.noise)
-        assert variance is not None
-        return self._finish(mean.view_as(points), variance, points, weight)
+            trust), self.noise, with_variance=with_variance)
+        return mean.view_as(points), variance
 
     def gaussian(self) -> LowRankGaussian:
         """What was fitted, of frames * 28 * 2 dimensions."""
