@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from by_parts import run_parts
 from completion import rows
 from completion.clips import Clip, held_out, through
-from completion.parts import run_parts
 from completion.scores import COLUMNS, paired, score
 from completion.training import checkpoint
 
