@@ -14,7 +14,8 @@ beside them), ``literal`` (the paper's search to the letter, on fewer
 frames), ``holes`` (a table each), ``crossed`` (trained on the other
 collection, or on the embedded world), ``seeds``, ``variants`` (what the
 training of JUMPS has beyond the paper), ``options`` (of the search),
-``hypotheses``. Results are added to
+``hypotheses`` (is the spread the error?), ``answers`` (is the truth among
+eight?). Results are added to
 ``benchmarks/results/jumps_upsampling.json`` part by part.
 """
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from by_parts import run_parts
 from completion import rows
+from completion.answers import Windows
 from completion.clips import Clip, held_out, through
 from completion.scores import COLUMNS, paired, score
 from completion.training import checkpoint
@@ -265,9 +267,28 @@ def hypotheses() -> dict[str, Any]:
     return out
 
 
+def answers() -> dict[str, Any]:
+    """Eight answers for windows in which a limb is never seen."""
+    model = rows.model_of('jumps_both_0')
+    ridge = rows.trained('ridge_both_0')
+    made = {'regressor': (rows.trained('regressor_both_0'), None),
+            'ridge': (ridge, ridge),
+            'JUMPS': (rows.jumps(model, dict()),
+                      rows.jumps(model, dict(restarts=7)))}
+    out: dict[str, Any] = {}
+    for motion, clips in clips_of(40, 96).items():
+        windows = Windows(through(clips, [
+            UNSEEN, HOLES['a limb throughout'][0]]))
+        for name, (one, several) in made.items():
+            row = windows.judge(one, several)
+            out.setdefault(motion, {})[name] = row
+            print(f'{name:12s} {motion:7s}', row, flush=True)
+    return out
+
+
 PARTS = dict(table1=table1, literal=literal, holes=holes, crossed=crossed,
              seeds=seeds, variants=variants, options=options,
-             hypotheses=hypotheses)
+             hypotheses=hypotheses, answers=answers)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -68,9 +69,77 @@ def condition(gaussian: LowRankGaussian, values: Tensor, trust: Tensor,
         None; dtype of the values.
     """
     mean, components, residual = (t.to(values.device) for t in gaussian)
-    kinds, which = torch.unique(trust, dim=0, return_inverse=True)
     out = torch.empty_like(values)
     spread = torch.empty_like(values) if with_variance else None
+    for part in _posteriors(gaussian, trust, noise):
+        variance = _variance(components, residual, part.gain, part.factor) \
+            if spread is not None else None
+        for rows, mine in part.samples:
+            out[rows] = _mean(mean, components, values[rows], part, mine
+                              ).to(out)
+            if spread is not None and variance is not None:
+                spread[rows] = variance[mine].to(spread)
+    return out, spread
+
+
+@torch.no_grad()
+def draw(gaussian: LowRankGaussian, values: Tensor, trust: Tensor,
+         noise: float, normals: Tensor) -> Tensor:
+    """Samples of everything given what is observed, by their components.
+
+    What the components leave out takes its mean: its own noise is
+    independent from element to element, and would only tremble.
+
+    Args:
+        gaussian (LowRankGaussian): Of D dimensions and R components.
+        values (Tensor): (N, D), as of :func:`condition`.
+        trust (Tensor): (N, D), not negative; 0 is not observed.
+        noise (float): Standard deviation of an observation of trust 1.
+        normals (Tensor): (S, R) standard normal numbers: equal ones for
+            every sample, so that a result does not depend on the batch.
+
+    Returns:
+        Tensor: (N, S, D), of covariance (1 - g) W A^-1 W^T (1 - g); A is
+        the precision of the components, g what is believed of an
+        observation's own part.
+    """
+    mean, components, _ = (t.to(values.device) for t in gaussian)
+    out = values.new_empty(len(values), len(normals), values.shape[1])
+    for part in _posteriors(gaussian, trust, noise):
+        moved = torch.linalg.solve_triangular(
+            part.factor.mT, normals.to(mean).T.expand(
+                len(part.factor), -1, -1), upper=True)
+        offset = (1 - part.gain)[:, None] * (moved.mT @ components.T)
+        for rows, mine in part.samples:
+            middle = _mean(mean, components, values[rows], part, mine)
+            out[rows] = (middle[:, None] + offset[mine]).to(out)
+    return out
+
+
+class _Posterior(NamedTuple):
+    """Some patterns of what is observed, and who has them.
+
+    Attributes:
+        trust (Tensor): (U, D).
+        precision (Tensor): (U, D) of observations about the components.
+        gain (Tensor): (U, D).
+        factor (Tensor): (U, R, R), A = factor factor^T.
+        samples (list): Pairs of rows (n,) of the values, and (n,) which of
+            the U patterns is theirs.
+    """
+
+    trust: Tensor
+    precision: Tensor
+    gain: Tensor
+    factor: Tensor
+    samples: list[tuple[Tensor, Tensor]]
+
+
+def _posteriors(gaussian: LowRankGaussian, trust: Tensor,
+                noise: float) -> Iterator[_Posterior]:
+    """Factorises each pattern once, some at a time."""
+    mean, components, residual = (t.to(trust.device) for t in gaussian)
+    kinds, which = torch.unique(trust, dim=0, return_inverse=True)
     size, rank = components.shape
     order = which.argsort(stable=True)
     many = max(CHUNK // (size * rank), 1)
@@ -87,22 +156,21 @@ def condition(gaussian: LowRankGaussian, values: Tensor, trust: Tensor,
         seen = components[part]
         system = seen.T @ (seen * precision[:, part, None]) + \
             torch.eye(rank, dtype=mean.dtype, device=mean.device)
-        factor = torch.linalg.cholesky(system)
-        if spread is not None:
-            variance = _variance(components, residual, gain, factor)
         held = (which[order] >= first) & (which[order] < first + many)
-        for rows in order[held].split(max(CHUNK // (rank * (rank + size)),
-                                          1)):
-            mine = which[rows] - first
-            offset = torch.where(kind[mine] > 0,
-                                 values[rows].double() - mean, 0.)
-            right = (offset * precision[mine]) @ components
-            latent = torch.cholesky_solve(right[..., None], factor[mine])
-            guess = latent[..., 0] @ components.T
-            out[rows] = (mean + guess + gain[mine] * (offset - guess)).to(out)
-            if spread is not None:
-                spread[rows] = variance[mine].to(spread)
-    return out, spread
+        yield _Posterior(
+            kind, precision, gain, torch.linalg.cholesky(system),
+            [(rows, which[rows] - first) for rows in order[held].split(
+                max(CHUNK // (rank * (rank + size)), 1))])
+
+
+def _mean(mean: Tensor, components: Tensor, values: Tensor,
+          part: _Posterior, mine: Tensor) -> Tensor:
+    """(n, D) given what is observed."""
+    offset = torch.where(part.trust[mine] > 0, values.double() - mean, 0.)
+    right = (offset * part.precision[mine]) @ components
+    latent = torch.cholesky_solve(right[..., None], part.factor[mine])
+    guess = latent[..., 0] @ components.T
+    return mean + guess + part.gain[mine] * (offset - guess)
 
 
 def _variance(components: Tensor, residual: Tensor, gain: Tensor,

@@ -23,6 +23,7 @@ from .completer import (
 from .gaussian import (
     LowRankGaussian,
     condition,
+    draw,
     fit_gaussian,
     log_density,
 )
@@ -211,6 +212,32 @@ class RidgeCompleter(TrainedCompleter):
         """The keypoints of :meth:`complete` alone, in half the time."""
         mean, _ = self._condition(points, confidence, False)
         return keep_observed(mean, points, confidence) if self.keep else mean
+
+    def hypotheses(self, keypoints: Tensor, observed: Tensor,
+                   confidence: Tensor | None = None, number: int = 8,
+                   seed: int = 0) -> Tensor:
+        """Samples of what the windows may be, given what is observed.
+
+        Args:
+            keypoints (Tensor): (N, F, 28, 2), see :meth:`complete`.
+            observed (Tensor): (N, F, 28) bool.
+            confidence (Tensor, optional): (N, F, 28) in [0, 1].
+            number (int): S. Defaults to 8.
+            seed (int): The same draws for every window. Defaults to 0.
+
+        Returns:
+            Tensor: (N, S, F, 28, 2); observed joints are kept as in
+            :meth:`complete`.
+        """
+        points, observed, weight = check_windows(keypoints, observed,
+                                                 confidence)
+        source = torch.Generator().manual_seed(seed)
+        normals = torch.randn(number, self.rank, generator=source)
+        drawn = draw(self.gaussian(), points.flatten(1), _both(weight),
+                     self.noise, normals.to(points.device)).view(
+                         len(points), number, *points.shape[1:])
+        return keep_observed(drawn, points[:, None], weight[:, None]) \
+            if self.keep else drawn
 
     def _condition(self, points: Tensor, weight: Tensor, with_variance: bool
                    ) -> tuple[Tensor, Tensor | None]:

@@ -189,6 +189,28 @@ class JumpsCompleter(BaseModule):
                 spread = spread * (1 - weight)
         return Completion(made, spread, error)
 
+    def hypotheses(self, keypoints: Tensor, observed: Tensor,
+                   confidence: Tensor | None = None) -> Tensor:
+        """What every start found: several answers, the best not marked.
+
+        Args:
+            keypoints (Tensor): (N, 24, 28, 2), see :meth:`complete`.
+            observed (Tensor): (N, 24, 28) bool.
+            confidence (Tensor, optional): (N, 24, 28) in [0, 1].
+
+        Returns:
+            Tensor: (N, starts, 24, 28, 2); the encoder's start, if it is
+            used, is the first. Observed joints are kept as in
+            :meth:`complete`.
+        """
+        points, observed, weight = self._checked(keypoints, observed,
+                                                 confidence)
+        found, frame = self._search(points, observed, weight)
+        made = torch.stack([frame.invert(c.to(points))
+                            for c in found.candidates.unbind(1)], 1)
+        return keep_observed(made, points[:, None], weight[:, None]) \
+            if self.keep else made
+
     def _spread(self, found: SearchResult) -> Tensor:
         """Standard deviation of each joint over the starts, canonical."""
         assert self.temperature is not None

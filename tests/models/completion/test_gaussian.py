@@ -7,6 +7,7 @@ import torch
 from mirrorpose.models.completion import gaussian
 from mirrorpose.models.completion.gaussian import (
     condition,
+    draw,
     fit_gaussian,
     log_density,
 )
@@ -63,6 +64,37 @@ def test_confidence_is_a_share_of_precision(problem):
     want = _exact(mean, covariance, x, trust, .2)
     torch.testing.assert_close(got[0], want[0])
     torch.testing.assert_close(got[1], want[1])
+
+
+@pytest.mark.parametrize('rank', [D, 4])
+def test_samples_have_the_conditional_moments(problem, rank):
+    """Those of the part that the components hold, by textbook formulas."""
+    mean, covariance, x, trust = problem
+    fitted = fit_gaussian(mean, covariance, rank)
+    w, noise = fitted.components, .3
+    normals = torch.randn(200_000, rank, dtype=torch.float64,
+                          generator=torch.Generator().manual_seed(0))
+    drawn = draw(fitted, x, trust, noise, normals)
+    assert drawn.shape == (12, 200_000, D)
+    torch.testing.assert_close(
+        drawn.mean(1), condition(fitted, x, trust, noise)[0], atol=.01,
+        rtol=0)
+    # z given the observations, its error carried on to the values
+    for weight, samples in zip(trust, drawn):
+        o = weight > 0
+        own = w[o] @ w[o].T + torch.diag(
+            fitted.residual[o] + noise**2 / weight[o])
+        latent = torch.eye(rank, dtype=torch.float64) - w[o].T @ (
+            torch.linalg.inv(own) @ w[o])
+        gain = torch.zeros(D, dtype=torch.float64)
+        gain[o] = fitted.residual[o] / (
+            fitted.residual[o] + noise**2 / weight[o])
+        left = (1 - gain)[:, None] * w
+        torch.testing.assert_close(torch.cov(samples.T),
+                                   left @ latent @ left.T, atol=.02, rtol=0)
+    # alone as in the batch
+    torch.testing.assert_close(
+        draw(fitted, x[3:4], trust[3:4], noise, normals[:5]), drawn[3:4, :5])
 
 
 def test_what_is_not_observed_does_not_matter(problem):

@@ -106,6 +106,22 @@ def test_spread_is_the_error_to_expect(make_windows, twelve):
     assert .7 < float(ratio) < 1.4
 
 
+def test_hypotheses_spread_as_ridge_says(fitted, make_windows, twelve):
+    ridge, _ = fitted
+    x, seen = make_windows(3, 8, FRAMES), twelve(3, FRAMES)
+    several = ridge.hypotheses(x, seen, number=4000)
+    assert several.shape == (3, 4000, FRAMES, 28, 2)
+    done = ridge.complete(x, seen)
+    torch.testing.assert_close(several[0, 7][seen[0]], x[0][seen[0]])
+    torch.testing.assert_close(several.mean(1), done.keypoints, atol=3e-3,
+                               rtol=0)
+    spread = several.var(1).sum(-1).sqrt()
+    torch.testing.assert_close(spread[~seen], done.spread[~seen], rtol=.08,
+                               atol=1e-4)
+    again = ridge.hypotheses(x[1:2], seen[1:2], number=2)
+    torch.testing.assert_close(again, several[1:2, :2])
+
+
 def test_moments_do_not_depend_on_the_batches(make_windows, twelve):
     x, seen = make_windows(90, 8, FRAMES), twelve(90, FRAMES)
     a, b = (RidgeCompleter(rank=5, frames=FRAMES) for _ in 'ab')

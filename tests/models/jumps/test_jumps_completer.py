@@ -117,6 +117,20 @@ def test_spread_of_the_starts(model):
     assert colder.spread.sum() < .1 * out.spread.sum()
 
 
+def test_hypotheses_are_what_the_starts_found(model):
+    points, observed = made_by(model)
+    one = completer(model, restarts=3)
+    several = one.hypotheses(points, observed)
+    assert several.shape == (4, 4, 24, 28, 2)
+    assert torch.equal(several[:, 0][observed],
+                       several[:, 3][observed])
+    best = one.search(points, observed).objective.argmin(1)
+    done = one.complete(points, observed).keypoints
+    for n in range(4):
+        torch.testing.assert_close(several[n, best[n]], done[n])
+    assert (several[:, 0] - several[:, 1])[~observed].abs().max() > 1e-3
+
+
 def test_without_the_encoder(model):
     points, observed = made_by(model, 2)
     one = completer(model, restarts=2, use_encoder=False)
