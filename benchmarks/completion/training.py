@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SYNTHETIC = ROOT / 'configs' / '_base_' / 'datasets' / 'synthetic_sequences.py'
 #: Which motion is learnt from.
 MOTION = ('both', 'cmu', 'bandai', 'synthetic')
-#: Rows of the ablation: what differs from the config, 20 epochs each. The
+#: Rows of the ablation: what differs from the config, 12 epochs each. The
 #: mean of the weights is shorter than the config's, as the training is.
 SHORT = dict(
-    train_cfg=dict(max_epochs=20),
+    train_cfg=dict(max_epochs=12),
     param_scheduler=[dict(type='LinearLR', start_factor=1., end_factor=.05,
-                          begin=12, end=20, by_epoch=True)])
+                          begin=6, end=12, by_epoch=True)])
 MEAN = dict(type='EMAHook', momentum=5e-3)
 #: A limb is hidden up to twice as long as a window, and more often.
 LIMBS = [
