@@ -70,7 +70,15 @@ def test_the_issues_list_is_covered():
                  'not finite', 'joint count', 'joint name', 'mirror',
                  'another model', 'another size', 'runs code', 'unknown stage',
                  'unknown config', 'overlapping', 'label_fraction',
-                 '--cfg-options', 'does not divide', 'empty'):
+                 '--cfg-options', 'does not divide', 'empty',
+                 # of frames and of synchronised views
+                 'clip with one frame', 'unreadable video',
+                 'poses with another joint set', 'pose file without a pose',
+                 'pose file of zero bytes', 'images of unequal size',
+                 'same clip in both sources', 'missing view', 'single view',
+                 'camera without calibration', 'mixed joint sets',
+                 'duplicate frames', 'gallery smaller than k',
+                 'no eligible neighbour'):
         assert word in told, word
 
 

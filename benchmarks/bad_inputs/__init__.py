@@ -26,9 +26,11 @@ PAGE = ROOT / 'docs' / 'bad_inputs.md'
 
 #: Kind of the input, and the module that has its cases.
 KINDS = {
-    'data': 'files', 'annotation': 'annotations', 'config': 'configs',
+    'data': 'files', 'annotation': 'annotations',
+    'frames and unpaired poses': 'frames',
+    'synchronised views and retrieval': 'views', 'config': 'configs',
     'checkpoint': 'checkpoints', 'batch': 'batches',
-    'command line': 'commands'}
+    'command line': 'commands', 'editing': 'editing'}
 WIDTH = 330
 
 _HEAD = '''# What happens to bad inputs

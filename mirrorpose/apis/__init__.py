@@ -1,6 +1,7 @@
 """What Python users call: load, recognize, complete and score."""
 from .completers import load_completer
 from .completion import CompletedTrack, complete
+from .editing import PoseEditor
 from .embedding import embed_images
 from .export import Exported, export_recognizer
 from .models import load_model
@@ -8,6 +9,6 @@ from .pose_index import PoseIndex
 from .priors import score_poses
 from .recognition import recognize
 
-__all__ = ['CompletedTrack', 'Exported', 'PoseIndex', 'complete',
-           'embed_images', 'export_recognizer', 'load_completer',
+__all__ = ['CompletedTrack', 'Exported', 'PoseEditor', 'PoseIndex',
+           'complete', 'embed_images', 'export_recognizer', 'load_completer',
            'load_model', 'recognize', 'score_poses']

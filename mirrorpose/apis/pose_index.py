@@ -322,8 +322,8 @@ class PoseIndex:
                 raise KeyError(head['format'])
         except (OSError, ValueError, KeyError, TypeError, EOFError,
                 AttributeError, zipfile.BadZipFile) as error:
-            raise ValueError(f'{path} is no index of mirrorpose, or damaged: '
-                             f'{error!r}') from error
+            raise ValueError(f'{path} is no index of mirrorpose, or damaged; '
+                             f'build it again ({error!r})') from error
         if head['version'] > _VERSION:
             raise ValueError(f'{path} is an index of version '
                              f'{head["version"]}, this mirrorpose reads up '

@@ -6,6 +6,15 @@ from collections.abc import Mapping, Sequence
 from mirrorpose.structures.skeleton import SKELETONS, Skeleton
 
 
+def nothing_shared(source: Skeleton, target: Skeleton) -> str:
+    """Says that no joint of one set gives one of another, and what to do."""
+    few, other = (', '.join(s.joints[:3]) + ', ...' * (len(s) > 3)
+                  for s in (source, target))
+    return (f'none of its {len(source)} joints ({few}) gives one of the '
+            f'{len(target)} of {target.name!r} ({other}); set joints= to the '
+            'joint set that is meant, or take other data')
+
+
 def named_skeleton(
         joints: str | Skeleton | Sequence[str] | Mapping[str, str],
         names: Sequence[str] | None = None) -> Skeleton:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from mmpose.registry import DATASETS
 
 from mirrorpose.structures.skeleton import Skeleton, check_same_joints
 
-from .joint_names import named_skeleton
+from .joint_names import named_skeleton, nothing_shared
 from .lsp import LabelSplitDataset
 
 
@@ -137,8 +138,12 @@ class PoseCollectionDataset(LabelSplitDataset):
                 "joints=...); or set MIRRORPOSE_DATA (or data_root in the "
                 'config) to the folder that holds '
                 f'{path.parent.name}/{path.name}')
-        with np.load(path, allow_pickle=False) as arrays:
-            data = {k: arrays[k] for k in arrays.files}
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                data = {k: arrays[k] for k in arrays.files}
+        except (EOFError, BadZipFile) as error:
+            raise ValueError(f'{path} is empty or damaged; write it anew '
+                             f'({error})') from error
         if {'pos', 'to28', 'names28'} <= set(data):
             points, visible, skeleton, names = self._read_mocap(data, path)
         elif 'keypoints' in data:
@@ -147,16 +152,22 @@ class PoseCollectionDataset(LabelSplitDataset):
             raise ValueError(
                 f'{path} holds {sorted(data)}; expected keypoints (and '
                 'visible, joints), or pos, to28 and names28')
+        if not len(points):
+            raise ValueError(f'{path} holds no pose; write it anew, or leave '
+                             'it out')
         target = Skeleton.from_metainfo(self.metainfo)
+        # A conversion would spread what is not finite over other joints.
+        own = points, visible
+        broken = ((visible > 0) & ~np.isfinite(points).all(-1)).any(1)
         points, visible = skeleton.convert(points, visible, target,
                                            allow_missing=True)
         if not visible.any():
-            raise ValueError(f'{path}: none of {list(skeleton.joints)} gives '
-                             f'a joint of {list(target.joints)}')
+            raise ValueError(f'{path}: {nothing_shared(skeleton, target)}')
         people = []
         for i, name in enumerate(names):
             sample = f'{path.stem}/{name}'
-            info = self.person_info(points[i], visible[i], sample)
+            pose, there = own if broken[i] else (points, visible)
+            info = self.person_info(pose[i], there[i], sample)
             info.update(id=sample, img_id=sample, is_labeled=True)
             people.append(info)
         return people

@@ -169,6 +169,13 @@ class PoseRetrieval(BaseMetric):
             joints=self._skeleton(), further_queries={
                 name: np.stack([r['further'][name] for r in results])
                 for name in self.query_fields}, **vars(settings))
+        for variant, values in made['rows']['model'].items():
+            if values['unanswered']:
+                print_log(
+                    f'{variant}: {values["unanswered"]} of '
+                    f'{values["unanswered"] + values["queries"]} queries have '
+                    'no eligible item in their gallery and are left out of '
+                    'the means', logger='current', level=logging.WARNING)
         rows = [(f'{row} {variant}', values['mean'])
                 for row, table in made['rows'].items()
                 for variant, values in table.items()]

@@ -211,11 +211,13 @@ def unit_embeddings(embeddings: Any, name: str, total: int
     if broken.any():
         raise ValueError(
             f'{int(broken.sum())} of {total} embeddings ({name}) are not '
-            f'finite, the first is number {int(broken.float().argmax())}')
+            f'finite, the first is number {int(broken.float().argmax())}: '
+            'the model gives them; look at its weights and its losses')
     length = values.norm(dim=1, keepdim=True)
     if (length == 0).any():
         raise ValueError(f'{int((length == 0).sum())} embeddings ({name}) '
-                         'are zero and have no direction')
+                         'are zero and have no direction: look at the '
+                         "model's weights")
     return values / length
 
 

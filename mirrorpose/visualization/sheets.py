@@ -65,13 +65,14 @@ def image_tile(caption: str, image: np.ndarray, side: int = 160) -> Tile:
     return Tile(caption, sheet)
 
 
-def picture_sheet(rows: Sequence[Row]) -> np.ndarray:
+def picture_sheet(rows: Sequence[Row], heads: int = 1) -> np.ndarray:
     """Puts rows of tiles of one size on one sheet, captions above.
 
     The first tile of a row, the query, stands a little apart.
 
     Args:
         rows (Sequence[Row]): Of equally large tiles; a row may be short.
+        heads (int): First tiles that stand apart. Defaults to 1.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
@@ -90,7 +91,7 @@ def picture_sheet(rows: Sequence[Row]) -> np.ndarray:
     for i, row in enumerate(rows):
         top = _GAP + i * (h + _LINE + _GAP)
         for j, tile in enumerate(row.tiles):
-            left = _GAP + j * (w + _GAP) + (2 * _GAP if j else 0)
+            left = _GAP + j * (w + _GAP) + (2 * _GAP if j >= heads else 0)
             sheet[top + _LINE:top + _LINE + h, left:left + w] = tile.image
             # the last pixels belong to the next caption
             line = np.ascontiguousarray(sheet[top:top + _LINE,

@@ -141,6 +141,26 @@ def test_errors(tmp_path, mocap):
              joints='mpii_16')
     with pytest.raises(ValueError, match='p/0.*not finite'):
         PoseCollectionDataset('p.npz', str(tmp_path))
+    # Only the joint that is meant is named, in the file's own numbers, and
+    # what is absent need not be finite.
+    points = np.random.default_rng(0).uniform(0, 9, (3, 16, 2))
+    points[1, 5] = points[2, 6] = np.nan
+    visible = np.ones((3, 16))
+    visible[2, 6] = 0
+    np.savez(tmp_path / 'p.npz', keypoints=points, visible=visible,
+             joints='mpii_16')
+    with pytest.raises(ValueError, match=r'p/1: joints \[5\] are annot'):
+        PoseCollectionDataset('p.npz', str(tmp_path))
+    skipped = PoseCollectionDataset('p.npz', str(tmp_path), on_broken='skip')
+    assert [skipped.get_data_info(i)['id'] for i in range(2)] == ['p/0',
+                                                                  'p/2']
+    (tmp_path / 'p.npz').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'p\.npz is empty or damaged'):
+        PoseCollectionDataset('p.npz', str(tmp_path))
+    np.savez(tmp_path / 'p.npz', keypoints=np.zeros((0, 16, 2)),
+             joints='mpii_16')
+    with pytest.raises(ValueError, match='holds no pose'):
+        PoseCollectionDataset('p.npz', str(tmp_path))
     with np.load(mocap / 'm.npz') as data:
         np.savez(mocap / 'm2.npz', names28=data['names28'][::-1],
                  pos=data['pos'], to28=data['to28'])

@@ -33,8 +33,8 @@ def load_arrays(path: Path, needed: set[str],
         with np.load(path, allow_pickle=False) as arrays:
             data = {k: arrays[k] for k in arrays.files}
     except (EOFError, BadZipFile) as error:
-        raise ValueError(f'{path} is empty or damaged ({error}); write it '
-                         'anew') from error
+        raise ValueError(f'{path} is empty or damaged; write it anew '
+                         f'({error})') from error
     if needed - set(data):
         raise ValueError(f'{path} lacks {sorted(needed - set(data))}; it '
                          f'holds {sorted(data)}')

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from mmpose.registry import DATASETS
 
+from ..broken import BrokenSampleError
 from ..reading import read_image
 from ..zip_backend import open_archive, zip_path
 from .clips import Clip, digest
@@ -21,10 +22,21 @@ _THREADS, _CHUNK = 4, 128
 
 
 def read_images(paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Reads images, several at once, in order."""
+    """Reads images, several at once, in order.
+
+    Raises:
+        BrokenSampleError: One cannot be read. Frames are read once, into a
+            cache, so that there is no going on without it.
+    """
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(paths), _CHUNK):
-            yield from pool.map(read_image, paths[start:start + _CHUNK])
+            try:
+                yield from pool.map(read_image, paths[start:start + _CHUNK])
+            except BrokenSampleError as error:
+                raise BrokenSampleError(
+                    f'frame {error.where} cannot be read: {error.reason}. '
+                    'Get the file anew, or take the frame out of its clip',
+                    error.sample, error.reason, error.where) from error
 
 
 def file_stamp(path: Path) -> str:
@@ -191,9 +203,10 @@ def _count_frames(path: str, stamp: str) -> int:
     try:
         if not video.isOpened():
             raise ValueError(
-                f'{path} is no video that OpenCV {cv2.__version__} decodes; '
-                'convert it, e.g. ffmpeg -i IN -c:v libx264 OUT.mp4, or take '
-                'it out of the folder')
+                f'{path} is no video that OpenCV decodes; convert it, e.g. '
+                'ffmpeg -i IN -c:v libx264 OUT.mp4, or, if it is damaged or '
+                'cut off, get it anew or take it out of the folder (OpenCV '
+                f'{cv2.__version__})')
         announced, count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0
         while video.grab():
             count += 1
@@ -201,7 +214,7 @@ def _count_frames(path: str, stamp: str) -> int:
         video.release()
     if count < .9 * announced or not count:
         raise ValueError(
-            f'{path}: {count} of {max(announced, 1)} frames can be decoded; '
-            'the file is damaged or cut off: get it anew, or take it out of '
-            'the folder')
+            f'{path} is damaged or cut off: get it anew, or take it out of '
+            f'the folder ({count} of {max(announced, 1)} frames can be '
+            'decoded)')
     return count

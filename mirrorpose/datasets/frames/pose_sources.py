@@ -12,6 +12,7 @@ from mmpose.registry import DATASETS
 
 from mirrorpose.structures.skeleton import Skeleton
 
+from ..joint_names import nothing_shared
 from ..keyed import sample_keys
 from ..lsp import LabelSplitDataset, default_data_root
 from ..sequences import MotionSource, VirtualCameras
@@ -48,9 +49,8 @@ class Poses:
         """
         if not source.matrix(target).any():
             raise ValueError(
-                f'{where} has poses of another joint set: none of '
-                f'{list(source.joints)} gives a joint of {target.name!r}, '
-                f'{list(target.joints)}')
+                f'{where} has poses of another joint set: '
+                f'{nothing_shared(source, target)}')
         points, present = source.convert(
             self.points, self.present.astype(np.float32), target,
             allow_missing=True)
@@ -155,7 +155,7 @@ class DatasetPoses(PoseSource):
         except (EOFError, BadZipFile) as error:
             raise ValueError(
                 f'{config.get("ann_file")} below {config.get("data_root")} '
-                f'is empty or damaged ({error}); write it anew') from error
+                f'is empty or damaged; write it anew ({error})') from error
         own = Skeleton.from_metainfo(dataset.metainfo)
         # Nothing is changed here, so people need not be copied one by one.
         people = (dataset.data_list

@@ -14,6 +14,7 @@ from torch import Tensor
 from mirrorpose.structures.skeleton import Skeleton
 
 from ..crops.dataset import default_cache_dir
+from ..joint_names import nothing_shared
 from .sources import FrameSource
 
 
@@ -116,9 +117,8 @@ class FrameStore:
                     np.zeros((len(found), count), bool))
         if not source.skeleton.matrix(self.skeleton).any():
             raise ValueError(
-                f'{source.name} is annotated with another joint set: none of '
-                f'{list(source.skeleton.joints)} gives a joint of '
-                f'{self.skeleton.name!r}, {list(self.skeleton.joints)}')
+                f'{source.name} is annotated with another joint set: '
+                f'{nothing_shared(source.skeleton, self.skeleton)}')
         points, visible = source.skeleton.convert(
             found[..., :2], found[..., 2], self.skeleton, allow_missing=True)
         return points.astype(np.float32), visible > 0

@@ -63,8 +63,9 @@ class UnpairedDataset(Dataset):
         images, prior = self.frames.clips(), self.poses.clips()
         shared = shared_clips(images, prior)
         if shared:
+            give = 'clip gives' if len(shared) == 1 else 'clips give'
             raise ValueError(
-                f'{len(shared)} clips give both images and poses, e.g. '
+                f'{len(shared)} {give} both images and poses, e.g. '
                 f'{shared[:5]}: the prior would hold the images\' own poses. '
                 "Take other people (split and part of the sources), or half="
                 "'first' for the images and half='second' for the poses")

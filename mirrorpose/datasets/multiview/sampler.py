@@ -103,8 +103,9 @@ class ViewGroupSampler(Sampler):
         if not keep.any():
             raise ValueError(
                 f'no view group has {self.views_per_group} views (the '
-                f'largest has {count.max(initial=0)}); a single view has no '
-                'partner')
+                f'largest has {count.max(initial=0)}), and a single view has '
+                'no partner: take more cameras, or fewer views_per_group '
+                '(2 at least)')
         self.views = [table['index'][order[f:f + c]] for f, c in zip(
             first[keep], count[keep])]
         rows = order[first[keep]]

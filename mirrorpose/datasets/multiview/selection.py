@@ -42,7 +42,7 @@ def whole_groups(views: Views, rows: np.ndarray, min_views: int,
         first = int(np.flatnonzero(short)[0])
         clip = views.clip[first]
         raise ValueError(
-            f'{where}: {int(short.sum())} instants miss views, the first '
+            f'{where}: instants miss views: {int(short.sum())}, the first '
             f'is frame {views.frame[first]} of {views.clips[clip]!s} '
             f'with {counts[first]} of {per_clip[clip]} cameras; add the '
             'views, or let require_all_views be False')

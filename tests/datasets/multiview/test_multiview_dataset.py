@@ -347,7 +347,7 @@ class TestBadInput:
         assert len(one) == 7
 
     def test_missing_view_can_be_an_error(self, spoilt):
-        with pytest.raises(ValueError, match='1 instants miss views, the '
+        with pytest.raises(ValueError, match='instants miss views: 1, the '
                            'first is frame 0 of person_000/.* 1 of 2'):
             spoilt(without(1), require_all_views=True)
 

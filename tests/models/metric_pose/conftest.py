@@ -154,6 +154,12 @@ def lifter_cfg(norm: str = 'LN', **changes) -> dict:
     return cfg
 
 
+def adversary(**kwargs) -> dict:
+    """Of the two subjects of the toys, at its full weight from the start."""
+    return dict(type='IdentityAdversary', num_subjects=2, ramp_steps=0,
+                **kwargs)
+
+
 def build(cfg: dict, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
     return MODELS.build(copy.deepcopy(cfg))
