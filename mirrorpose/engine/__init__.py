@@ -4,6 +4,7 @@ from .amp import AutocastOptimWrapper
 from .checkpoint_hook import DurableCheckpointHook
 from .curriculum import CurriculumRunner
 from .hooks import AverageScores
+from .keypoint_observatory import KeypointObservatory
 from .loops import EpochTrainLoop, IterTrainLoop
 from .nonfinite import NonFiniteGuard
 from .optimizers import PerChildOptimWrapperConstructor
@@ -13,6 +14,6 @@ from .runtime_info import LazyRuntimeInfoHook
 
 __all__ = ['AdversarialMonitor', 'AutocastOptimWrapper', 'AverageScores',
            'CurriculumRunner', 'DurableCheckpointHook', 'EpochTrainLoop',
-           'IterTrainLoop', 'LazyRuntimeInfoHook', 'NonFiniteGuard',
-           'PerChildDistributedDataParallel',
+           'IterTrainLoop', 'KeypointObservatory', 'LazyRuntimeInfoHook',
+           'NonFiniteGuard', 'PerChildDistributedDataParallel',
            'PerChildOptimWrapperConstructor', 'PoseRunner']

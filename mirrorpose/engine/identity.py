@@ -22,7 +22,8 @@ HARMLESS = frozenset({
     'test_cfg', 'find_unused_parameters', 'batch_size_is_global'})
 #: Hooks that only watch.
 WATCHING = frozenset({'AdversarialMonitor', 'AverageScores',
-                      'CurriculumProgress', 'NonFiniteGuard'})
+                      'CurriculumProgress', 'KeypointObservatory',
+                      'NonFiniteGuard'})
 
 
 def config_entries(cfg: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from .curves import (
     panels_of,
 )
 from .drawing import data_uri
+from .keypoint_gallery import shows_keypoints
 from .page import Section, page
 from .report_pictures import picture_sections
 from .sequence_gallery import shows_sequences
@@ -136,7 +137,7 @@ def count_text(stages: Sequence[Stage], notes: list[str]) -> str:
     """How many annotated, un-annotated and test images there were."""
     configs = [s.config for s in stages if s.config is not None
                and s.config.get('train_dataloader')]
-    if any(shows_sequences(s) for s in stages):
+    if any(shows_sequences(s) or shows_keypoints(s) for s in stages):
         return ''
     counts = {'annotated': 0, 'un-annotated': 0}
     try:
@@ -174,7 +175,8 @@ def _length(leaf: Mapping) -> int:
 def score_section(stages: Sequence[Stage], notes: list[str]) -> str:
     """The table of the paper, once a normaliser."""
     rows = tables.compared(stages)
-    if not rows and any(s.alone for s in stages):
+    if not rows and stages and not any(
+            s.name in CURRICULUM and not s.alone for s in stages):
         return last_scores(stages[-1])
     if not rows:
         notes.append('no scores yet: none of the stages baseline, '

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import gallery, prior_gallery
 from .drawing import data_uri, png
+from .keypoint_gallery import keypoint_sections, shows_keypoints
 from .page import Section
 from .sequence_gallery import sequence_html, shows_sequences
 from .work_dir import Stage
@@ -23,8 +24,11 @@ def picture_sections(stages: Sequence[Stage], number: int,
                      notes: list[str]) -> list[Section]:
     """Gallery, pose samples and image samples, as far as there are any.
 
-    Of a completer: sequences in motion.
+    Of a completer: sequences in motion. Of a KeypointGAN: its monitors, and
+    every stage of its cycle.
     """
+    if any(shows_keypoints(stage) for stage in stages):
+        return keypoint_sections(stages, number, notes)
     if any(shows_sequences(stage) for stage in stages):
         return [Section('Completed sequences', sequence_html(
             stages, number, notes))]

@@ -151,7 +151,8 @@ class FrameStore:
             keypoints (np.ndarray): (K, 2) pixels of the crop.
         """
         out = PoseDataSample(metainfo=dict(
-            id=self.frame_id(row), clip=self.names[self.clip[row]]))
+            id=self.frame_id(row), clip=self.names[self.clip[row]],
+            group=self.groups[self.clip[row]]))
         out.gt_instances = InstanceData(
             keypoints=keypoints[None],
             keypoints_visible=self.visible[row][None].astype(np.float32))
