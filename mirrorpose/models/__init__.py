@@ -11,8 +11,9 @@ from . import (
     mirrornet,
     necks,
     pose,
+    rivals,
 )
 
 __all__ = ['backbones', 'completion', 'data_preprocessors', 'heads', 'jumps',
            'keypointgan', 'losses', 'metric_pose', 'mirrornet', 'necks',
-           'pose']
+           'pose', 'rivals']

@@ -1,0 +1,1 @@
+"""The trainings and tables of benchmarks/label_efficiency.py."""

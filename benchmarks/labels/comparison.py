@@ -1,0 +1,159 @@
+"""The parts of the benchmark: rows of a group, and their differences."""
+from __future__ import annotations
+
+import json
+import statistics as spread
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .evaluation import NORMS, recognize, table_of
+from .plan import GROUPS, MIDDLE, facts, seen
+from .rows import ROWS
+from .runs import SEEDS, Name
+from .statistics import difference, score
+
+#: Differences of a group's table, beside those from the plain recognizer.
+PAIRS: dict[str, list[tuple[str, str]]] = dict(
+    main=[('semi', 'supervised'), ('supervised', 'teacher'),
+          ('semi', 'teacher')],
+    synthetic=[('semi', 'supervised'), ('supervised', 'teacher'),
+               ('semi', 'teacher')],
+    terms=[('terms-coordinates', 'terms-maps')],
+    compositions=[(f'mix-{a}-{32 - a}', 'terms-coordinates')
+                  for a in (8, 12, 16, 20, 24)],
+    parts=[('recombination', 'recombination-annotated'),
+           ('recombination-annotated', 'capsules'),
+           ('recombination-annotated', 'background'),
+           ('recombination-occluders', 'recombination-annotated'),
+           ('supervised', 'recombination-annotated'),
+           ('semi', 'recombination')],
+    rivals=[('supervised', 'strong'), ('teacher', 'strong'),
+            ('teacher-recombination', 'recombination-annotated'),
+            ('float32', 'plain')],
+    long=[('semi', 'supervised'), ('supervised', 'teacher'),
+          ('semi', 'teacher'), ('supervised', 'strong'),
+          ('recombination', 'recombination-annotated')])
+#: Rows of other groups that a group's table shows too.
+GUESTS: dict[str, tuple[str, ...]] = dict(
+    terms=('plain', ), compositions=('plain', 'terms-coordinates'),
+    parts=('plain', 'supervised', 'semi'),
+    rivals=('plain', 'supervised', 'teacher'))
+Right = dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]
+
+
+def rows_of(group: str) -> dict[int, list[Name]]:
+    """The first seed's runs of a group's table, by per cent of labels."""
+    out: dict[int, list[Name]] = {}
+    for name in GROUPS[group]:
+        if name.seed == SEEDS[0]:
+            out.setdefault(name.percent, []).append(name)
+    guests = [Name('lsp', row, False, MIDDLE, SEEDS[0])
+              for row in GUESTS.get(group, ())]
+    if guests:
+        out[MIDDLE] = guests + out[MIDDLE]
+    return out
+
+
+def by_seed(name: Name, side: str) -> Right:
+    """Right joints of every seed of a row that is there."""
+    found = {}
+    for seed in SEEDS:
+        run = name._replace(seed=seed)
+        if side == 'test' and run.checkpoint() is not None:
+            recognize(run, side)
+        table = table_of(run, side)
+        if table is not None:
+            found[seed] = table
+    return found
+
+
+def entry(name: Name, right: Right) -> dict[str, Any]:
+    """A line of a table."""
+    row = ROWS.get(name.row)
+    annotated, other = seen(name)
+    minutes = [facts(name._replace(seed=s)).get('cpu_seconds', 0) / 60
+               for s in right]
+    out: dict[str, Any] = dict(
+        title=row.title if row else 'where all begin', steps=name.steps,
+        seeds=sorted(right), annotated_seen=annotated,
+        unannotated_seen=other,
+        cpu_minutes=round(float(np.mean(minutes)), 1))
+    for norm in NORMS:
+        each = [round(score(*right[s][norm]), 2) for s in sorted(right)]
+        out[norm] = dict(
+            mean=round(float(np.mean(each)), 2), each=each,
+            sd=round(spread.stdev(each), 2) if len(each) > 1 else None)
+    return out
+
+
+def against(one: Right, other: Right) -> dict[str, Any] | None:
+    """Differences by normaliser over the seeds that both have."""
+    both = sorted(set(one) & set(other))
+    if not both:
+        return None
+    out: dict[str, Any] = dict(seeds=both)
+    for norm in NORMS:
+        counted = [x[s][norm][1] for x in (one, other) for s in both]
+        if any(not np.array_equal(c, counted[0]) for c in counted):
+            raise ValueError('two runs were measured on different people: '
+                             'delete their validation.npz and test.npz')
+        out[norm] = difference([one[s][norm][0] for s in both],
+                               [other[s][norm][0] for s in both], counted[0])
+    return out
+
+
+def compare(group: str, side: str) -> dict[str, Any]:
+    """A group's tables, as far as its runs are done.
+
+    Args:
+        group (str): Key of ``plan.GROUPS``.
+        side (str): ``'validation'`` or ``'test'``.
+
+    Returns:
+        dict: By per cent ``rows`` and ``differences`` ('one - other').
+    """
+    out: dict[str, Any] = dict(side=side, percent={})
+    for percent, names in rows_of(group).items():
+        first = names[0]
+        found = {n.row: by_seed(n, side)
+                 for n in (first.other('start'), *names)}
+        found = {row: right for row, right in found.items() if right}
+        if not set(found) - {'start'}:
+            continue
+        rows = {n.row: entry(n, found[n.row])
+                for n in (first.other('start'), *names) if n.row in found}
+        pairs = [(n.row, 'plain') for n in names if n.row != 'plain']
+        if not first.long:
+            pairs.insert(0, ('plain', 'start'))
+        differences = {}
+        for one, other in dict.fromkeys((*pairs, *PAIRS[group])):
+            if one in found and other in found:
+                value = against(found[one], found[other])
+                if value:
+                    differences[f'{one} - {other}'] = value
+        out['percent'][str(percent)] = dict(rows=rows,
+                                            differences=differences)
+    return out
+
+
+def curve(name: Name) -> dict[int, dict[str, float]]:
+    """Validation scores of a run while it was trained, by step."""
+    found: dict[int, dict[str, float]] = {}
+    for path in sorted(name.folder.glob('*/vis_data/*.json')):
+        for line in path.read_text().splitlines():
+            try:
+                held = json.loads(line)
+            except json.JSONDecodeError:  # cut by a kill, or a whole config
+                continue
+            if isinstance(held, dict) and 'pck/Total' in held:
+                found[int(held['step'])] = dict(
+                    bbox=round(held['pck/Total'], 2),
+                    torso=round(held['pck/Total_torso'], 2))
+    return dict(sorted(found.items()))
+
+
+def curves(names: Iterable[Name]) -> dict[str, Any]:
+    """Curves of the runs that have one: has the start saturated?"""
+    return {str(n): held for n in names if (held := curve(n))}

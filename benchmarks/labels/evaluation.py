@@ -1,0 +1,116 @@
+"""What the runs recognize on held-out people, kept beside them."""
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
+
+from mirrorpose.engine import checkpoint as checkpoints
+from mirrorpose.evaluation import LspPCK
+from mirrorpose.utils.files import write_atomically
+
+from .data import held_out
+from .runs import Name, settings
+
+NORMS = ('bbox', 'torso')
+_BATCH = 100
+
+
+@lru_cache(maxsize=1)
+def samples(data: str, side: str) -> list[dict]:
+    """All people of a side, through the pipeline."""
+    init_default_scope('mmpose')
+    dataset = DATASETS.build(held_out(data, side))
+    return [dataset[i] for i in range(len(dataset))]
+
+
+def load(name: Name) -> Any:
+    """The trained model of a run, in eval mode.
+
+    Raises:
+        FileNotFoundError: It is not done.
+    """
+    init_default_scope('mmpose')
+    path = name.checkpoint()
+    if path is None:
+        raise FileNotFoundError(
+            f'{name} is not done; python -m benchmarks.labels.training '
+            f'{name}')
+    model = MODELS.build(settings(name, started=False).model)
+    model.load_state_dict(checkpoints.load(path)['state_dict'], strict=True)
+    return model.eval()
+
+
+def recognize(name: Name, side: str) -> Path:
+    """Recognizes the people of a side, unless that is done.
+
+    Returns:
+        Path: An npz: ``pred`` and ``truth`` (N, K, 2) image pixels,
+        ``present`` (N, K), ``ids`` (N,).
+    """
+    path = name.folder / f'{side}.npz'
+    if path.is_file():
+        return path
+    model, everyone = load(name), samples(name.data, side)
+    found: dict[str, list] = dict(pred=[], truth=[], present=[], ids=[])
+    for start in range(0, len(everyone), _BATCH):
+        part = everyone[start:start + _BATCH]
+        with torch.no_grad():
+            out = model.val_step(pseudo_collate(
+                [dict(s, data_samples=s['data_samples'].clone())
+                 for s in part]))
+        for sample in out:
+            truth = sample.gt_instances
+            found['pred'].append(sample.pred_instances.keypoints[0])
+            found['truth'].append(truth.keypoints[0])
+            found['present'].append(
+                np.asarray(truth.keypoints_visible).reshape(-1) > 0)
+            found['ids'].append(str(sample.metainfo['id']))
+    arrays: Any = {k: np.stack(v) for k, v in found.items()}
+
+    def write(part: Path) -> None:
+        with part.open('wb') as file:
+            np.savez(file, **arrays)
+
+    write_atomically(path, write)
+    return path
+
+
+def hits(pred: np.ndarray, truth: np.ndarray, present: np.ndarray,
+         norm: str = 'bbox', thr: float = .2
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """Which joints are right, and which count, as ``LspPCK`` has it.
+
+    Args:
+        pred (np.ndarray): (N, K, 2).
+        truth (np.ndarray): (N, K, 2).
+        present (np.ndarray): (N, K) bool.
+        norm (str): ``'bbox'`` or ``'torso'``.
+        thr (float): Defaults to 0.2.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: (N, K) bool each; who counts does not
+        depend on the prediction.
+    """
+    size = LspPCK.normalisers(truth, present, norm)
+    counted = present & np.isfinite(size)[:, None]
+    error = np.linalg.norm(pred.astype(np.float64) - truth, axis=-1)
+    right = counted & (error <= thr * np.nan_to_num(size)[:, None])
+    return right, counted
+
+
+def table_of(name: Name, side: str) -> dict[str, tuple[np.ndarray,
+                                                       np.ndarray]] | None:
+    """Right and counted joints by normaliser; None while it is not there."""
+    path = name.folder / f'{side}.npz'
+    if name.checkpoint() is None or not path.is_file():
+        return None
+    with np.load(path) as held:
+        arrays = [held[k] for k in ('pred', 'truth', 'present')]
+    return {norm: hits(*arrays, norm) for norm in NORMS}

@@ -1,0 +1,123 @@
+"""The results of the benchmark as a page.
+
+    python -m benchmarks.labels.tables
+
+Writes ``docs/label_efficiency_tables.md`` from
+``benchmarks/results/label_efficiency.json``.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..completion.tables import markdown
+from .plan import GROUPS, RESULT
+from .rows import ROWS, UNSUPPORTED
+from .runs import ROOT
+
+OUT = ROOT / 'docs' / 'label_efficiency_tables.md'
+TITLES = dict(
+    main='LSP + LSPET', synthetic='The embedded world',
+    terms="MirrorNet's terms, one by one", compositions='Batches of Table 9',
+    parts="Recombination's parts", rivals='Rivals',
+    long='Three times the steps')
+Values = Mapping[str, Any]
+
+
+def _score(values: Values) -> str:
+    """Mean over seeds, and their standard deviation."""
+    sd = values['sd']
+    return f'{values["mean"]:.1f}' + ('' if sd is None else f' ± {sd:.1f}')
+
+
+def _difference(values: Values) -> str:
+    """Mean, 95 % over people, 95 % over seeds."""
+    low, high = values['people']
+    text = f'{values["mean"]:+.1f} [{low:+.1f}, {high:+.1f}]'
+    if values['seeds']:
+        text += ' ({:+.1f}, {:+.1f})'.format(*values['seeds'])
+    return text
+
+
+def rows_table(rows: Values) -> str:
+    """Scores of the rows of one share of labels."""
+    return markdown(
+        ('', 'torso', 'box', 'seeds', 'steps', 'annotated seen',
+         'un-annotated seen', 'minutes'),
+        [[v['title'], _score(v['torso']), _score(v['bbox']),
+          str(len(v['seeds'])), str(v['steps']),
+          f'{v["annotated_seen"]:,}', f'{v["unannotated_seen"]:,}',
+          f'{v["cpu_minutes"]:.0f}'] for v in rows.values()])
+
+
+def _called(row: str) -> str:
+    return ROWS[row].title if row in ROWS else 'the start'
+
+
+def differences_table(differences: Values) -> str:
+    """Differences of the rows of one share of labels."""
+    lines = []
+    for key, values in differences.items():
+        one, other = key.split(' - ')
+        lines.append([f'{_called(one)} – {_called(other)}',
+                      _difference(values['torso']),
+                      _difference(values['bbox']),
+                      str(len(values['seeds']))])
+    return markdown(('', 'torso', 'box', 'seeds'), lines)
+
+
+def group_tables(found: Values) -> list[str]:
+    """Both tables of every share of labels of a group."""
+    out = []
+    for percent, held in found['percent'].items():
+        out += [f'{percent} % of the labels, {found["side"]} people:',
+                rows_table(held['rows'])]
+        if held['differences']:
+            out.append(differences_table(held['differences']))
+    return out
+
+
+def curves_table(curves: Values) -> str:
+    """Torso score of the starts at every quarter."""
+    starts = {k: v for k, v in curves.items() if 'start_' in k}
+    return markdown(('start', 'torso (box) at steps'), [
+        [name, ', '.join(f'{step}: {v["torso"]:.1f} ({v["bbox"]:.1f})'
+                         for step, v in held.items())]
+        for name, held in starts.items()])
+
+
+def page(held: Values) -> str:
+    """The whole page."""
+    out = [
+        '# Label efficiency: all tables',
+        'Made by `python -m benchmarks.labels.tables` from what `python '
+        'benchmarks/label_efficiency.py` measured; what the rows and columns '
+        'are stands there and in `benchmarks/labels/rows.py`. PCK@0.2, mean '
+        'of 16 joints, ± standard deviation over seeds. Differences: mean, '
+        '[95 % over people], (95 % over seeds). Images seen are those after '
+        'the common start; minutes are of one core, without it.']
+    last = held.get('final', {})
+    for group in GROUPS:
+        for found in (last.get(group), held.get(group)):
+            if found and found['percent']:
+                out += [f'## {TITLES[group]}, {found["side"]} people',
+                        *group_tables(found)]
+    if held.get('curves'):
+        out += ['## Has the start saturated?', curves_table(held['curves'])]
+    out += ['## Not measured', 'There is no config value for:',
+            '\n'.join(f'* {text}' for text in UNSUPPORTED)]
+    return '\n\n'.join(out) + '\n'
+
+
+def main() -> None:
+    """Writes the page."""
+    if not RESULT.is_file():
+        raise SystemExit(f'{RESULT} is not there; run python benchmarks/'
+                         'label_efficiency.py')
+    OUT.write_text(page(json.loads(RESULT.read_text())))
+    print('written to', OUT.relative_to(ROOT))
+
+
+if __name__ == '__main__':
+    main()

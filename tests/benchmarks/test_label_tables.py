@@ -1,0 +1,143 @@
+"""From recognized people to tables, with made-up runs."""
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.labels import comparison, plan, runs, tables, training
+from benchmarks.labels.runs import ROOT, Name
+
+PEOPLE = 40
+
+
+def make(name, wrong, steps=None):
+    """A finished run that misses some joints of everybody.
+
+    Args:
+        name (str): Of the run.
+        wrong (int): How many of the 16 joints are far away.
+        steps (int, optional): Fewer than it has: not finished.
+    """
+    run = Name.parse(name)
+    run.folder.mkdir(parents=True)
+    (run.folder / f'iter_{steps or run.steps}.pth').touch()
+    (run.folder / 'run.json').write_text('{"cpu_seconds": 120}')
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 50, (PEOPLE, 16, 2))
+    pred = truth.copy()
+    pred[:, :wrong] += 500
+    for side in ('validation', 'test'):
+        np.savez(run.folder / f'{side}.npz', pred=pred, truth=truth,
+                 present=np.ones((PEOPLE, 16), bool),
+                 ids=np.arange(PEOPLE).astype(str))
+
+
+@pytest.fixture
+def held(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs, 'FOLDER', tmp_path)
+    for seed, wrong in ((0, 8), (1, 6)):
+        make(f'start_20_{seed}', 10)
+        make(f'plain_20_{seed}', wrong)
+        make(f'supervised_20_{seed}', wrong - 4)
+    make('teacher_20_0', 8)
+    make('semi_20_0', 0, steps=250)
+    return tmp_path
+
+
+def test_rows_and_differences(held):
+    found = comparison.compare('main', 'validation')
+    assert list(found['percent']) == ['20']
+    rows = found['percent']['20']['rows']
+    assert list(rows) == ['start', 'plain', 'supervised', 'teacher']
+    assert rows['plain']['bbox']['each'] == [50., 62.5]
+    assert rows['plain']['bbox']['sd'] == pytest.approx(8.84)
+    assert rows['teacher']['torso'] == dict(mean=50., each=[50.], sd=None)
+    steps = rows['plain']['steps']
+    assert rows['plain']['annotated_seen'] == 32 * steps
+    assert rows['teacher']['unannotated_seen'] == 32 * steps
+    assert rows['plain']['cpu_minutes'] == 2.
+    differences = found['percent']['20']['differences']
+    gain = differences['supervised - plain']['bbox']
+    assert gain['mean'] == 25. and gain['each'] == [25., 25.]
+    assert gain['people'] == [25., 25.]  # everybody alike
+    # Seeds that one of them lacks are left out.
+    assert differences['supervised - teacher']['seeds'] == [0]
+    assert 'semi - plain' not in differences
+    assert differences['teacher - plain']['torso']['mean'] == 0.
+
+
+def test_other_people_are_not_paired(held):
+    path = Name.parse('plain_20_1').folder / 'validation.npz'
+    with np.load(path) as arrays:
+        held = dict(arrays)
+    held['present'][:3, 5] = False
+    np.savez(path, **held)
+    with pytest.raises(ValueError, match='different people'):
+        comparison.compare('main', 'validation')
+
+
+def test_the_page(held):
+    text = tables.page(dict(
+        main=comparison.compare('main', 'validation'),
+        curves={'start_20_0': {500: dict(bbox=50., torso=25.)}}))
+    assert '20 % of the labels, validation people:' in text
+    assert '| plain recognizer | ' in text
+    assert '+25.0 [+25.0, +25.0] (+25.0, +25.0)' in text
+    assert '500: 25.0 (50.0)' in text
+
+
+def load_main():
+    path = ROOT / 'benchmarks' / 'label_efficiency.py'
+    spec = importlib.util.spec_from_file_location('label_efficiency', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_test_people_are_seen_once(held):
+    main = load_main()
+    with pytest.raises(SystemExit, match='runs of .main. are not done'):
+        main.final({}, 'main')
+    with pytest.raises(SystemExit, match='looked at once'):
+        main.final(dict(final=dict(main={})), 'main')
+
+
+def test_the_test_people_are_measured(held, monkeypatch):
+    only = [Name.parse(f'{r}_20_{s}') for r in ('plain', 'supervised')
+            for s in (0, 1)]
+    monkeypatch.setitem(plan.GROUPS, 'main', only)
+    found = load_main().final({}, 'main')
+    assert found['side'] == 'test'
+    rows = found['percent']['20']['rows']
+    assert rows['supervised']['bbox']['mean'] == 81.25
+
+
+def test_curves_are_read(held):
+    folder = Name.parse('start_20_0').folder
+    for when, steps in (('1', (10, 20)), ('2', (20, 30))):
+        path = folder / when / 'vis_data' / 'scalars.json'
+        path.parent.mkdir(parents=True)
+        path.write_text('\n'.join(
+            ['{"loss": 1.0, "step": 5}', *(json.dumps(
+                {'pck/Total': s + float(when), 'pck/Total_torso': 1.,
+                 'step': s}) for s in steps), '{"pck/To']))
+    found = comparison.curve(Name.parse('start_20_0'))
+    assert {k: v['bbox'] for k, v in found.items()} == {
+        10: 11., 20: 22., 30: 32.}
+
+
+def test_a_finished_run_gets_slim(held):
+    run = Name.parse('plain_20_0')
+    path = run.checkpoint()
+    kept = dict(state_dict=dict(a=torch.ones(3)), meta=dict(iter=4))
+    torch.save(dict(kept, optimizer=dict(state={}), param_schedulers=[]),
+               path)
+    training.slim(run)
+    found = torch.load(path, weights_only=True)
+    assert set(found) == set(kept)
+    assert torch.equal(found['state_dict']['a'], torch.ones(3))
+    training.slim(run)  # and once more: nothing to do
