@@ -52,6 +52,32 @@ def read_sample(sample: dict) -> dict[str, Any]:
     return out
 
 
+def converted(results: Sequence[dict], skeleton: Skeleton,
+              target: Skeleton) -> list[dict]:
+    """The samples in another joint set, predicted and annotated alike.
+
+    Args:
+        results (Sequence[dict]): Of :func:`read_sample`.
+        skeleton (Skeleton): Theirs.
+        target (Skeleton): The other one.
+
+    Raises:
+        ValueError: A joint of the target cannot be had.
+    """
+    out = []
+    for result in results:
+        gt, visible = skeleton.convert(result['gt'], result['visible'],
+                                       target)
+        new = dict(result, gt=gt, visible=visible > 0)
+        everywhere = np.ones(len(skeleton), bool)
+        for key in ('pred', 'corrected'):
+            if key in result:
+                new[key] = skeleton.convert(result[key], everywhere,
+                                            target)[0]
+        out.append(new)
+    return out
+
+
 def read_tables(results: Sequence[dict], skeleton: Skeleton,
                 joints: Sequence[str] | None = None) -> Tables:
     """All labellings of the samples that are judged.

@@ -8,6 +8,7 @@ from mmpose.registry import METRICS
 
 import mirrorpose  # noqa: F401
 from mirrorpose.evaluation.keypoints import MeanKeypointError
+from mirrorpose.structures import Skeleton
 
 
 def test_mean_error_by_hand():
@@ -88,8 +89,41 @@ def test_joints_and_actions(tmp_path):
     assert found['error/walk'] == pytest.approx(by_hand(
         pred[rows][:, columns], gt[rows][:, columns],
         visible[rows][:, columns], 100 / 128))
+    assert found['error_by_action'] == pytest.approx(
+        (found['error/walk'] + found['error/wait']) / 2)
+    # Activities count alike, however many frames they have.
+    few = ['walk' if n < 3 else 'wait' for n in range(20)]
+    other = run(MeanKeypointError(joints=names, by_action=True), 'lsp_14',
+                samples(pred, gt, visible, action=few))
+    assert other['error_by_action'] == pytest.approx(
+        (other['error/walk'] + other['error/wait']) / 2)
+    assert abs(other['error_by_action'] - other['error']) > 1e-3
     written = json.loads((tmp_path / 'out.json').read_text())
     assert written['results']['error'] == found['error']
+
+
+def test_evaluation_in_another_joint_set():
+    """MPI-INF-3DHP's 28 as Human3.6M's 17; the thorax is a middle."""
+    own = Skeleton.from_name('mpi_inf_3dhp_28')
+    target = Skeleton.from_name('h36m_17')
+    rng = np.random.default_rng(3)
+    gt, pred = rng.uniform(0, 128, (2, 6, 28, 2))
+    visible = np.ones((6, 28), bool)
+    visible[0, own.index('left_shoulder')] = False
+    found = run(MeanKeypointError(evaluate_in='h36m_17'), 'mpi_inf_3dhp_28',
+                samples(pred, gt, visible))
+    errors = []
+    for n in range(6):
+        for row in own.matrix(target):
+            used = np.nonzero(row)[0]
+            if visible[n, used].all():
+                errors.append(np.linalg.norm(
+                    row @ pred[n] - row @ gt[n]) * 100 / 128)
+    assert len(errors) == 6 * 17 - 2
+    assert found['error'] == pytest.approx(np.mean(errors))
+    with pytest.raises(ValueError, match='cannot give'):
+        run(MeanKeypointError(evaluate_in='mpi_inf_3dhp_28'), 'lsp_14',
+            samples(*people()))
 
 
 def test_errors_say_what_is_wrong():

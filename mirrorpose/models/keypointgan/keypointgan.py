@@ -206,12 +206,38 @@ class KeypointGAN(AdversarialMixin, TopdownPoseEstimator):
                 f'{self.renderer.joints}: give both the same skeleton')
 
     def init_weights(self) -> None:
-        """Loads what ``init_cfg`` names; eta is then what stays behind."""
+        """Loads what ``init_cfg`` names; eta is then what stays behind.
+
+        A whole model that is named (fine-tuning) brings its own offline
+        regressor, the one of its first training.
+        """
         for child in self.children():
             inner: Any = unwrap(child)
             if hasattr(inner, 'init_weights'):
                 inner.init_weights()
         self.offline_head.load_state_dict(unwrap(self.head).state_dict())
+        whole = self.init_cfg if isinstance(self.init_cfg, list) else [
+            self.init_cfg or {}]
+        for config in whole:
+            if config.get('type') == 'Pretrained':
+                self._load_whole(config['checkpoint'])
+
+    def _load_whole(self, path: str) -> None:
+        """Weights of a whole model; children may be wrapped already.
+
+        Raises:
+            ValueError: The checkpoint is of another model.
+        """
+        from mirrorpose.engine.checkpoint import check_fits, load
+        held = load(path)
+        check_fits(self, held, path)
+        for name, child in self.named_children():
+            inner: nn.Module = unwrap(child)
+            own = {k.removeprefix(f'{name}.'): v
+                   for k, v in held['state_dict'].items()
+                   if k.startswith(f'{name}.')}
+            if own:
+                inner.load_state_dict(own)
 
     def train(self, mode: bool = True) -> KeypointGAN:
         """The offline regressor stays in eval mode."""

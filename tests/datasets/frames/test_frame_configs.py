@@ -13,8 +13,7 @@ from mirrorpose.structures import Skeleton
 BASE = Path(__file__).resolve().parents[3] / 'configs/_base_/datasets'
 NAMES = ('synthetic_frames', 'people_frames', 'faces_frames',
          'simple_human36m', 'human36m_frames', 'mpi_inf_3dhp_prior',
-         'penn_action_frames', 'voxceleb2_frames', 'w300_frames',
-         'cathead_frames')
+         'penn_action_frames', 'voxceleb2_frames', 'cathead_frames')
 
 
 def load(name):

@@ -317,6 +317,25 @@ def test_offline_regressor_is_what_training_began_with(
     assert not model.offline_head.training
 
 
+def test_a_whole_model_by_init_cfg(build: Any, tmp_path: Any) -> None:
+    torch.manual_seed(1)
+    whole = build()
+    with torch.no_grad():
+        for p in whole.offline_head.parameters():
+            p.add_(.5)
+    torch.save(dict(state_dict=whole.state_dict()), tmp_path / 'whole.pth')
+    torch.manual_seed(2)
+    model = build(init_cfg=dict(type='Pretrained',
+                                checkpoint=str(tmp_path / 'whole.pth')))
+    model.init_weights()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    torch.save(dict(state_dict=dict(a=torch.ones(2))), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='other.pth'):
+        build(init_cfg=dict(type='Pretrained', checkpoint=str(
+            tmp_path / 'other.pth'))).init_weights()
+
+
 def test_is_a_pose_prior(build: Any) -> None:
     model = build().eval()
     assert isinstance(model, PosePrior) and not model.reads_sequence

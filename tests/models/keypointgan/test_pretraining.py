@@ -106,14 +106,18 @@ def curriculum_cfg(work_dir: Path, **changes: Any) -> Config:
         val_evaluator=dict(type='PCKAccuracy', thr=.2, norm_item='bbox'),
         test_evaluator=dict(type='PCKAccuracy', thr=.2, norm_item='bbox'),
         stage_data=dict(poses=dict(
-            train_dataloader=loader(poses_only=True))),
+            train_dataloader=loader(poses_only=True)),
+            others=dict(train_dataloader=loader())),
         stages=[
             dict(name='regressor', epochs=8, data='poses',
                  model=dict(type='SkeletonRegressorPretraining',
                             take=['head', 'renderer']),
                  cfg=dict(optim_wrapper=dict(_delete_=True, **adam))),
             dict(name='keypointgan', epochs=3,
-                 init_from=dict(head='regressor'))])
+                 init_from=dict(head='regressor')),
+            # Unsupervised, on other images (the paper's faces).
+            dict(name='finetuned', epochs=1, data='others',
+                 load_from_stage='keypointgan')])
     cfg.update(copy.deepcopy(changes))
     return Config(cfg)
 
@@ -133,6 +137,13 @@ def test_curriculum_trains_and_resumes_exactly(tmp_path: Path) -> None:
             torch.testing.assert_close(whole[f'offline_{name}'], value)
     assert any(not torch.equal(whole[n], v) for n, v in start.items()
                if n.startswith('head.'))
+    tuned = torch.load(tmp_path / 'whole' / 'finetuned' / 'epoch_1.pth',
+                       map_location='cpu', weights_only=False)['state_dict']
+    for name, value in whole.items():
+        if name.startswith('offline_head.'):  # still the first regressor
+            assert torch.equal(tuned[name], value)
+    assert any(not torch.equal(tuned[n], v) for n, v in whole.items()
+               if n.startswith('backbone.'))
     assert float(whole['pool.filled']) == 4
     assert bool((whole['perceptual.means'] > 0).all())
 

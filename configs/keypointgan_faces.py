@@ -1,0 +1,10 @@
+# Real faces in short clips, landmarks of other people.
+_base_ = [
+    './_base_/models/keypointgan.py',
+    './_base_/datasets/faces_frames.py',
+    './_base_/schedules/keypointgan.py',
+]
+
+model = dict(
+    head=dict(skeleton=_base_.joints),
+    renderer=dict(skeleton=_base_.joints, size=_base_.image_size))

@@ -1,0 +1,10 @@
+# Four real people in few clips, poses of motion capture and LSP.
+_base_ = [
+    './_base_/models/keypointgan.py',
+    './_base_/datasets/people_frames.py',
+    './_base_/schedules/keypointgan.py',
+]
+
+model = dict(
+    head=dict(skeleton=_base_.joints),
+    renderer=dict(skeleton=_base_.joints, size=_base_.image_size))
