@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
-from . import gallery, prior_gallery
+from . import gallery, prior_gallery, recombination_gallery
 from .drawing import data_uri, png
 from .keypoint_gallery import keypoint_sections, shows_keypoints
 from .page import Section
@@ -54,6 +55,7 @@ def picture_sections(stages: Sequence[Stage], number: int,
             notes.append('the gallery cannot be drawn: '
                          + gallery.one_line(error))
         sections += prior_sections(stages, networks, number, notes)
+        sections += made_sections(stages, networks, batch, skeleton, notes)
     sections.append(Section('Poses from the pose VAE', pose_html(
         networks, notes)))
     sections.append(Section('Images from the image VAE', image_html(
@@ -105,6 +107,27 @@ def prior_sections(stages: Sequence[Stage], networks: gallery.Networks,
             f'(evenly spaced over {total}). Mean error over the side of the '
             f'input: {np.nanmean(error[worst]):.3f} here, '
             f'{np.nanmean(error):.3f} over all {count}.</p>' + shown[1]))]
+
+
+def made_sections(stages: Sequence[Stage], networks: gallery.Networks,
+                  batch: dict[str, list], skeleton: Any,
+                  notes: list[str]) -> list[Section]:
+    """Images that recombination makes, where a stage trains on such."""
+    found = recombination_gallery.recombination_of(stages)
+    if found is None:
+        return []
+    try:
+        rows = recombination_gallery.made_rows(
+            *found, networks.preprocessor, batch, skeleton)
+    except gallery.BROKEN as error:
+        notes.append('the images that training makes cannot be shown: '
+                     + gallery.one_line(error))
+        return []
+    return [Section('Images that were made', (
+        '<p>Test people, recombined as training recombines its own: another '
+        "image's scene, another person's colours, people behind or in front. "
+        'They are cut out by capsules around the annotated limbs; training '
+        'takes silhouettes where it has them.</p>' + gallery_rows(rows)))]
 
 
 def gallery_rows(rows: Sequence[gallery.Row]) -> str:
