@@ -1,0 +1,1 @@
+"""The retrieval table of metric pose: data, rows, scores and pages."""
