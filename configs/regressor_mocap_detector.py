@@ -12,7 +12,7 @@ noise = [dict(type='DetectorNoise'),
 missing = dict(type='OneOfHoles', weights=[3, 1, 1, 1], patterns=[
     None,
     dict(type='RandomDrops', p=(0., .3)),
-    dict(type='HiddenLimb', seconds=(.16, 1.)),
+    dict(type='HiddenLimb', seconds=(.16, 2.)),
     dict(type='MissingFrames', n=(2, 16))])
 train_dataloader = dict(dataset=dict(holes=[
     seen, dict(type='OneOfHoles', weights=[1, 4, 2],

@@ -29,26 +29,7 @@ SHORT = dict(
     param_scheduler=[dict(type='LinearLR', start_factor=1., end_factor=.05,
                           begin=6, end=12, by_epoch=True)])
 MEAN = dict(type='EMAHook', momentum=5e-3)
-#: A limb is hidden up to twice as long as a window, and more often.
-LIMBS = [
-    dict(type='OneOfHoles', weights=[9, 1],
-         patterns=[dict(type='UnseenJoints'), None]),
-    dict(type='OneOfHoles', weights=[2, 2, 4, 1, 1], patterns=[
-        None,
-        dict(type='RandomDrops', p=(0., .3)),
-        dict(type='HiddenLimb', seconds=(.16, 2.)),
-        dict(type='MissingFrames', n=(2, 16)),
-        dict(type='HoleChain', patterns=[
-            dict(type='RandomDrops', p=(0., .2)),
-            dict(type='HiddenLimb', seconds=(.16, 2.))])])]
-RIDGE = dict(type='RidgeCompleter', init_cfg=dict(
-    type='Pretrained', checkpoint='work_dirs/ridge_mocap/epoch_1.pth'))
 VARIANTS: dict[str, dict[str, Any]] = {
-    'regressor-limbs': dict(train_dataloader=dict(dataset=dict(holes=LIMBS))),
-    # Its corrections are small: at three times the rate it went dead.
-    'regressor-ridge': dict(train_dataloader=dict(dataset=dict(holes=LIMBS)),
-                            model=dict(first=RIDGE),
-                            optim_wrapper=dict(optimizer=dict(lr=7e-4))),
     'jumps-short': SHORT,
     'jumps-paper': dict(SHORT, model=dict(prior_weight=0., masked_share=0.)),
     'jumps-prior': dict(SHORT, model=dict(masked_share=0.)),

@@ -1,8 +1,6 @@
 """A temporal convolution network that completes masked windows."""
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModule
 from mmpose.registry import MODELS
@@ -78,8 +76,8 @@ class TemporalNetwork(BaseModule):
 class RegressorCompleter(TrainedCompleter):
     """Learns to complete windows with holes of every kind.
 
-    The network reads windows that a simpler completer filled, and how far
-    each joint is trusted, and corrects them. Where it misses the observed
+    The network reads interpolated windows and how far each joint is trusted,
+    and corrects them. Where it misses the observed
     joints, its error is propagated to the others of the frame by the
     covariance of its errors, which is measured in training.
 
@@ -97,11 +95,6 @@ class RegressorCompleter(TrainedCompleter):
         keep (bool): Keep observed joints, in proportion to their
             confidence. Defaults to True.
         momentum (float): Of the covariance of errors. Defaults to 0.02.
-        first (dict | Completer, optional): What the network reads and
-            corrects, e.g. a fitted ridge with ``init_cfg=dict(
-            type='Pretrained', checkpoint=...)``: a completer with
-            ``estimate``, as this one's. Its weights stay as they are.
-            Interpolation by default.
         data_preprocessor (dict, optional): Of batches from a loader.
 
     Raises:
@@ -119,7 +112,6 @@ class RegressorCompleter(TrainedCompleter):
                  noise: float = 0.002,
                  keep: bool = True,
                  momentum: float = 0.02,
-                 first: Any = None,
                  data_preprocessor: dict | BaseDataPreprocessor |
                  None = None,
                  init_cfg: dict | None = None) -> None:
@@ -130,10 +122,7 @@ class RegressorCompleter(TrainedCompleter):
                 'weights must not be negative, noise must be positive and '
                 f'momentum in (0, 1], got {velocity_weight}, '
                 f'{observed_weight}, {noise} and {momentum}')
-        self.first = InterpolationCompleter() if first is None else \
-            MODELS.build(first) if isinstance(first, dict) else first
-        if isinstance(self.first, nn.Module):
-            self.first.requires_grad_(False)
+        self.first = InterpolationCompleter()
         self.network = TemporalNetwork(_SIZE + len(SKELETON), _SIZE, width,
                                        tuple(dilations))
         self.velocity_weight = velocity_weight
@@ -151,7 +140,7 @@ class RegressorCompleter(TrainedCompleter):
             observed (Tensor): (N, F, 28) bool.
             confidence (Tensor): (N, F, 28), 0 where nothing is observed.
         """
-        filled = self.first.estimate(points, observed, confidence)
+        filled = self.first.complete(points, observed).keypoints
         read = torch.cat([filled.flatten(2), confidence.to(filled)], -1)
         return filled + self.network(read).view_as(filled)
 

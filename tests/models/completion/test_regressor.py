@@ -8,7 +8,6 @@ import torch
 from mirrorpose.models.completion import (
     InterpolationCompleter,
     RegressorCompleter,
-    RidgeCompleter,
 )
 from mirrorpose.models.completion.batch import read_batch
 from mirrorpose.models.completion.completer import SKELETON, Completer
@@ -192,36 +191,3 @@ def test_reads_what_the_detector_saw(make_windows, twelve):
 def test_refuses(bad):
     with pytest.raises(ValueError, match='got'):
         RegressorCompleter(**bad)
-
-
-def test_begins_as_what_it_is_given(make_windows, twelve, tmp_path):
-    """Over ridge: its weights are loaded, read, and never trained."""
-    ridge = RidgeCompleter(rank=24).fit(
-        [_batch(make_windows, twelve, 64, s, hide=False) for s in range(6)])
-    path = tmp_path / 'ridge.pth'
-    torch.save(dict(state_dict=ridge.state_dict()), path)
-    torch.manual_seed(0)
-    model = RegressorCompleter(width=16, dilations=(1, ), first=dict(
-        type='RidgeCompleter', rank=24,
-        init_cfg=dict(type='Pretrained', checkpoint=str(path))))
-    model.init_weights()
-    batch = _batch(make_windows, twelve, 16, 77)
-    frame = canonical_frame(batch['inputs'], batch['observed'])
-    x, seen = frame.apply(batch['inputs']), batch['observed']
-    points = x.masked_fill(~seen[..., None], 0)
-    torch.testing.assert_close(
-        model.estimate(points, seen, seen.float()),
-        ridge.complete(x, seen).keypoints)
-    before = {k: v.clone() for k, v in model.first.state_dict().items()}
-    rate = torch.optim.Adam((p for p in model.parameters()
-                             if p.requires_grad), 3e-3)
-    losses = []
-    for step in range(30):
-        out = model(**_batch(make_windows, twelve, 32, step), mode='loss')
-        rate.zero_grad()
-        (out['loss_position'] + out['loss_velocity']).backward()
-        rate.step()
-        losses.append(float(out['mon_unseen']))
-    assert np.mean(losses[-5:]) < .9 * np.mean(losses[:5])
-    for key, value in model.first.state_dict().items():
-        assert torch.equal(value, before[key]), key
