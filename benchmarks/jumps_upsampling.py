@@ -143,7 +143,9 @@ def holes() -> dict[str, Any]:
         found = table([*completers(), *jumps_rows(model, {
             'JUMPS': rows.JUMPS_ROWS['JUMPS']}),
             ('JUMPS around ridge', lambda: rows.jumps(model, dict(
-                first=rows.trained('ridge_both_0'))), 'blend')], its, name)
+                first=rows.trained('ridge_both_0'))), 'blend'),
+            ('ridge, JUMPS, then regressor', lambda: rows.cascade(
+                model=model), 'blend')], its, name)
         against = differences(found, 'interpolation', 'lost')
         out[name] = dict(found, lost_against_interpolation=against)
     return out

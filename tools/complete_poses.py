@@ -3,6 +3,8 @@ r"""Complete the pose sequences of a file.
     python tools/complete_poses.py predictions.json dense.json --from coco_17
     python tools/complete_poses.py tracks.npz dense.npz --from body_25 \
         --completer work_dirs/regressor_mocap/epoch_60.pth
+    python tools/complete_poses.py tracks.npz dense.npz --from coco_17 \
+        --completer configs/jumps_search_mocap.py --hypotheses 8
 
 Reads and writes mmpose's inferencer JSON, COCO results, AlphaPose's JSON and
 npz; several people by track, gaps of whole frames too.
@@ -34,8 +36,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         '%(default)s)')
     parser.add_argument('--completer', metavar='FILE',
                         help='checkpoint of a completer, or a config (.py) '
-                        'whose model is one (default: interpolation, which '
-                        'learns nothing)')
+                        'whose model is one (default: configs/'
+                        'cascade_mocap.py where work_dirs/ has its parts, '
+                        'else interpolation)')
     parser.add_argument('--config', metavar='FILE.py',
                         help='its config (default: the one inside it)')
     parser.add_argument('--threshold', type=float, default=0., metavar='C',
@@ -45,6 +48,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         choices=['blend', 'select', 'none'],
                         help='how overlapping windows are joined (default: '
                         'blend)')
+    parser.add_argument('--hypotheses', type=int, default=0, metavar='N',
+                        help='also write N further answers, of a completer '
+                        'that gives several (ridge, JUMPS), to .npz or '
+                        "mmpose's JSON (default: 0)")
     parser.add_argument('--picture', metavar='FILE',
                         help='also draw input beside output: .gif or .html')
     return parser.parse_args(argv)
@@ -73,7 +80,11 @@ def main(argv: list[str] | None = None) -> None:
     from mirrorpose.apis.completers import load_completer
     from mirrorpose.apis.completion import complete
     from mirrorpose.apis.pose_files import read_pose_file
-    from mirrorpose.apis.pose_writing import write_pose_file
+    from mirrorpose.apis.pose_writing import (
+        WITH_HYPOTHESES,
+        write_pose_file,
+        written_format,
+    )
     from mirrorpose.structures import SKELETONS, Skeleton
     try:
         held = read_pose_file(args.input)
@@ -84,13 +95,20 @@ def main(argv: list[str] | None = None) -> None:
             raise cli.UsageError(
                 f'{args.input} does not say what its {count} joints are: '
                 f'name them with --from; {fit or "no known set"} would fit.')
+        kind = written_format(args.output, held)
+        if args.hypotheses and kind not in WITH_HYPOTHESES:
+            raise cli.UsageError(
+                f'{args.output} would have the format of {args.input}, '
+                f'{kind}, which has no place for --hypotheses: end OUT in '
+                '.npz.')
         completer: Any = args.completer
         if completer and not completer.endswith('.py'):
             completer = load_completer(completer, args.config)
         done = complete([t.keypoints for t in held.tracks],
                         [t.confidence for t in held.tracks], joints=joints,
                         to=args.to, completer=completer,
-                        overlap=args.overlap, threshold=args.threshold)
+                        overlap=args.overlap, threshold=args.threshold,
+                        hypotheses=args.hypotheses)
         write_pose_file(args.output, held, done, args.to)
         if args.picture:
             from mirrorpose.visualization.sequences import animate_completion

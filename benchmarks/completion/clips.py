@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.datasets.keyed import sample_keys
 from mirrorpose.datasets.sequences import LIMB_JOINTS, PoseSequenceDataset
-from mirrorpose.datasets.sequences.holes import HoleChain
+from mirrorpose.datasets.sequences.holes import HoleChain, HolePattern
 from mirrorpose.structures import Skeleton
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def held_out(motion: str, clips: int | None = None,
     return out
 
 
-def through(clips: Sequence[Clip], holes: Sequence[dict],
+def through(clips: Sequence[Clip], holes: Sequence[dict | HolePattern],
             seed: int = 0) -> list[Clip]:
     """The clips as seen through holes; truth stays what it is."""
     chain, out = HoleChain(list(holes)), []

@@ -76,10 +76,17 @@ def nearest(motion: str, k: int = 8) -> NearestPoses:
         mirror=.5, views=2, holes=[dict(type='UnseenJoints')]), k)
 
 
-def cascade(motion: str = 'both', seed: int = 0) -> CascadeCompleter:
-    """Ridge for what is lost, the regressor for what is never seen."""
-    return CascadeCompleter(trained(f'ridge_{motion}_0'),
-                            trained(f'regressor_{motion}_{seed}'))
+def cascade(motion: str = 'both', seed: int = 0,
+            model: Any = None) -> CascadeCompleter:
+    """Ridge for what is lost, the regressor for what is never seen.
+
+    With a ``model`` of JUMPS as ``configs/cascade_mocap.py``, which is what
+    ``complete()`` takes: limbs that are hidden throughout are its.
+    """
+    ridge = trained(f'ridge_{motion}_0')
+    return CascadeCompleter(
+        ridge, trained(f'regressor_{motion}_{seed}'),
+        never=None if model is None else jumps(model, dict(first=ridge)))
 
 
 def run(completer: Any, clips: Sequence[Clip],

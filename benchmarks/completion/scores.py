@@ -46,6 +46,15 @@ def velocity_error(prediction: np.ndarray, clip: Clip,
     return np.array([error.sum(), both.sum()])
 
 
+def jitter(sequence: np.ndarray, clip: Clip,
+           mask: np.ndarray) -> np.ndarray:
+    """Mean length of second differences over head: sum and count."""
+    heads = SequencePCKh.heads(clip.truth[None], clip.present[None])[0]
+    three = mask[2:] & mask[1:-1] & mask[:-2]
+    size = np.linalg.norm(np.diff(sequence, 2, axis=0), axis=-1)[three]
+    return np.array([size.sum() / np.nanmean(heads), three.sum()])
+
+
 def interval(parts: np.ndarray, column: int = 3, count: int = -1,
              draws: int = 1000) -> tuple[float, float]:
     """95 % of the mean over clips, by resampling clips.
@@ -86,9 +95,11 @@ def score(predictions: Sequence[np.ndarray], clips: Sequence[Clip],
     """Tables of all joint sets.
 
     Returns:
-        tuple: By joint set a row (columns, ``error`` in heads, ``velocity``
-        likewise, ``interval`` of the area, ``joints``); and by joint set the
-        (C, 6) sums of the clips.
+        tuple: By joint set a row (columns; in heads ``error``, the mean
+        distance, and that of ``velocity``, and ``jitter`` and
+        ``jitter_truth``, the mean change of velocity; ``interval`` of the
+        area, ``joints``, and ``clips`` that have such); and by joint set
+        the (C, 6) sums of the clips.
     """
     table, parts = {}, {}
     for name in sets(clips[0]):
@@ -97,6 +108,9 @@ def score(predictions: Sequence[np.ndarray], clips: Sequence[Clip],
             predictions, clips, masks)])
         moved = np.stack([velocity_error(p, c, m) for p, c, m in zip(
             predictions, clips, masks)]).sum(0)
+        shaken = [np.stack([jitter(p, c, m) for p, c, m in zip(
+            of, clips, masks)]).sum(0)
+            for of in (predictions, [c.truth for c in clips])]
         total = rows.sum(0)
         if not total[-1]:
             continue
@@ -104,6 +118,9 @@ def score(predictions: Sequence[np.ndarray], clips: Sequence[Clip],
         table[name] = {**{k: round(float(v), 4) for k, v in zip(
             COLUMNS, mean)}, 'error': round(float(mean[4]), 4),
             'velocity': round(float(moved[0] / max(moved[1], 1)), 5),
-            'interval': interval(rows), 'joints': int(total[-1])}
+            **{k: round(float(j[0] / max(j[1], 1)), 5) for k, j in zip(
+                ('jitter', 'jitter_truth'), shaken)},
+            'interval': interval(rows), 'joints': int(total[-1]),
+            'clips': int((rows[:, -1] > 0).sum())}
         parts[name] = rows
     return table, parts

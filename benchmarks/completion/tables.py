@@ -49,33 +49,87 @@ PAPER_HEAD = ('', '@0.1', '@0.5', '@1', 'AUC, all 28', 'AUC, unseen',
               'unseen and measured')
 
 
+def difference(its: Sequence[float] | None) -> str:
+    """A paired difference with its interval."""
+    return '–' if its is None else '{:+.3f} [{:+.3f}, {:+.3f}]'.format(*its)
+
+
 def by_place(found: Values, head: Sequence[str],
-             columns: Callable[[Values], list[str]]) -> str:
-    """A table for each collection."""
+             columns: Callable[[Values], list[str]],
+             against: Values | None = None) -> str:
+    """A table for each collection.
+
+    Args:
+        found (Mapping): By collection and row.
+        head (Sequence[str]): Of all columns.
+        columns (Callable): Of a row; the last, of differences, is made of
+            ``against``, if that is there.
+        against (Mapping, optional): By collection and row.
+    """
+    def last(place: str, name: str) -> list[str]:
+        return [] if against is None else [
+            difference(against.get(place, {}).get(name))]
+
     return '\n\n'.join(
         f'{title}:\n\n' + markdown(head, [
-            [name, *columns(values)] for name, values in found[place].items()
-        ]) for place, title in PLACES.items() if place in found)
+            [name, *columns(values), *last(place, name)]
+            for name, values in found[place].items()])
+        for place, title in PLACES.items() if place in found)
+
+
+def table1(held: Values) -> list[str]:
+    """The paper's Table I, and errors of the unseen joints."""
+    shaken = any('jitter' in v['unseen'] for place in PLACES
+                 for v in held.get(place, {}).values())
+
+    def columns(v: Values) -> list[str]:
+        its = v['unseen']
+        return [number(its['error']), number(10 * its['velocity']), *(
+            [number(10 * its.get('jitter', float('nan')))] if shaken else []),
+            number(v['seconds'])]
+
+    truth = ', '.join(f'{10 * v["unseen"]["jitter_truth"]:.3f} in {title}'
+                      for place, title in PLACES.items() if shaken
+                      for v in list(held.get(place, {}).values())[:1])
+    return ['## 12 joints to 28 (the paper\'s Table I)', by_place(
+        held, (*PAPER_HEAD, 'unseen, against the regressor'), paper_columns,
+        held.get('against_regressor', {})),
+        'The last column is the difference of that area, paired over clips.',
+        by_place(held, ('', 'MPJPE, unseen', 'MPJVE, unseen', *(
+            ['jitter, unseen'] if shaken else []), 's / s of video'),
+            columns),
+        'MPJPE in heads (errors beyond ten count as ten), MPJVE (the error '
+        'of the motion from frame to frame) in tenths of a head' + (
+            f', jitter (the mean change of velocity; truth: {truth}) too.'
+            if shaken else '.')]
+
+
+def answers(held: Values) -> list[str]:
+    """Several answers to windows in which a limb is never seen."""
+    return ['## Several answers for a limb that is never seen', by_place(
+        held, ('', 'one answer', 'mean of 8', 'best of 8', 'windows'),
+        lambda v: [*(number(v.get(k)) for k in (
+            'one', 'mean_of_8', 'best_of_8')), str(v['windows'])]),
+        'Mean distance of the lost joints in heads, over windows. Ridge\'s '
+        'eight are samples, JUMPS\' its starts; the best is the nearest to '
+        'the truth, which nobody knows in use.']
 
 
 def upsampling(held: Values) -> list[str]:
     """All parts of ``jumps_upsampling.json``."""
     out = []
     if 'table1' in held:
-        out += ['## 12 joints to 28 (the paper\'s Table I)', by_place(
-            held['table1'], (*PAPER_HEAD, 'velocity', 's / s of video'),
-            lambda v: [*paper_columns(v), number(10 * v['unseen'][
-                'velocity']), number(v['seconds'])]),
-            '`velocity` is the mean error of the motion from frame to frame '
-            'of the unseen joints, in tenths of a head.']
+        out += table1(held['table1'])
     if 'literal' in held:
         out += ['## Eqs. 9 and 10 to the letter', by_place(
             held['literal'], PAPER_HEAD, paper_columns)]
     for name, found in held.get('holes', {}).items():
         out += [f'## Holes: {name}', by_place(
-            found, ('', 'AUC, lost of the twelve', 'AUC, unseen', 'AUC, all'),
+            found, ('', 'AUC, lost of the twelve', 'AUC, unseen', 'AUC, all',
+                    'lost, against interpolation'),
             lambda v: [area(v, 'lost'), area(v, 'unseen'), number(
-                v['all']['AUC'])])]
+                v['all']['AUC'])], found.get('lost_against_interpolation',
+                                             {}))]
     if 'crossed' in held:
         out.append('## Trained on another collection')
         out += [f'{name}:\n\n' + markdown(PAPER_HEAD, [
@@ -91,9 +145,10 @@ def upsampling(held: Values) -> list[str]:
                     for name, v in held[part].items()])]
     for name, found in held.get('options', {}).items():
         out += [f'## Options of the search, {name} input', by_place(
-            found, ('', 'AUC, unseen', 'AUC, twelve', 'AUC, all'),
+            found, ('', 'AUC, unseen', 'AUC, twelve', 'AUC, all',
+                    'unseen, against JUMPS'),
             lambda v: [area(v, 'unseen'), area(v, 'twelve'), number(
-                v['all']['AUC'])])]
+                v['all']['AUC'])], found.get('against_default', {}))]
     if 'hypotheses' in held:
         out += ['## A limb that is never seen', by_place(
             held['hypotheses'], ('', 'AUC, lost', 'Spearman of spread and '
@@ -102,29 +157,43 @@ def upsampling(held: Values) -> list[str]:
             lambda v: [number(v['lost']), number(v['spearman']),
                        f'{v["error"]:.1f}', f'{v["spread"]:.1f}',
                        number(v['within_2_spreads'])])]
+    if 'answers' in held:
+        out += answers(held['answers'])
     return out
 
 
 def detector(held: Values) -> list[str]:
     """All parts of ``jumps_detector.json``."""
     titles = dict(noise='the statistics of real detectors',
-                  replayed="BlazePose's own errors on LSP",
+                  replayed="BlazePose's own errors on " + held.get(
+                      'replayed', {}).get('people', 'LSP'),
                   openpose='OpenPose on the real four-camera clip')
-    head = ('', '@0.1', '@0.5', '@1', 'AUC, twelve', 'AUC, unseen',
-            'AUC, damaged', 'gain there', 'AUC, good', 'gain there')
 
-    def gain(values: Values) -> str:
-        its = values.get('gain')
-        return '' if its is None else '{:+.3f} [{:+.3f}, {:+.3f}]'.format(
-            *its)
+    def counted(found: Values) -> str:
+        its = next(iter(found.values()))
+        return ', '.join(
+            f'{its[k]["joints"]:,} {k} joints' + (
+                f' of {its[k]["clips"]} clips' if 'clips' in its[k] else '')
+            for k in ('damaged', 'good') if k in its) + '.'
 
-    def table(found: Values) -> str:
-        return markdown(head, [[
-            name, *(number(v['twelve'][c]) for c in ('.1', '.5', '1', 'AUC')),
-            number(v.get('unseen', {}).get('AUC')),
-            number(v['damaged']['AUC']), gain(v['damaged']),
-            number(v['good']['AUC']), gain(v['good'])]
-            for name, v in found.items()])
+    def tables(found: Values) -> str:
+        rows = found.items()
+        return '\n\n'.join([
+            markdown(('', *(f'twelve @{c}' for c in ('0.1', '0.5', '1')),
+                      'AUC, twelve', *(f'unseen @{c}' for c in (
+                          '0.1', '0.5', '1')), 'AUC, unseen'), [
+                [name, *(text for k in ('twelve', 'unseen') for text in (
+                    *(number(v.get(k, {}).get(c)) for c in ('.1', '.5', '1')),
+                    area(v, k)))] if name != 'input' else
+                # The detector has no others.
+                [name, *(number(v['twelve'][c]) for c in ('.1', '.5', '1')),
+                 area(v, 'twelve'), *'––––'] for name, v in rows]),
+            counted(found),
+            markdown(('', 'AUC, damaged', 'against the input', 'AUC, good',
+                      'against the input'), [
+                [name, *(text for k in ('damaged', 'good') for text in (
+                    area(v, k), difference(v.get(k, {}).get('gain'))))]
+                for name, v in rows])])
 
     out = []
     for part, title in titles.items():
@@ -132,9 +201,9 @@ def detector(held: Values) -> list[str]:
             continue
         out.append(f'## Detectors: {title} (the paper\'s Table II)')
         if part == 'openpose':
-            out.append(table(held[part]))
+            out.append(tables(held[part]))
         else:
-            out += [f'{place}:\n\n' + table(held[part][key])
+            out += [f'{place}:\n\n' + tables(held[part][key])
                     for key, place in PLACES.items() if key in held[part]]
     return out
 
@@ -148,8 +217,8 @@ def prior(held: Values) -> list[str]:
                   for w in ('pairs', 'ROC'))] for name in held[sides[0]]])]
 
 
-def main() -> None:
-    """Writes the page."""
+def page() -> str:
+    """All tables of the results that there are."""
     parts = [
         '# Completers of pose sequences: all tables',
         'Made by `python -m benchmarks.completion.tables` from what '
@@ -164,7 +233,12 @@ def main() -> None:
         path = RESULTS / f'{file}.json'
         if path.is_file():
             parts += pages(json.loads(path.read_text()))
-    OUT.write_text('\n\n'.join(parts) + '\n')
+    return '\n\n'.join(parts) + '\n'
+
+
+def main() -> None:
+    """Writes the page."""
+    OUT.write_text(page())
     print('written to', OUT.relative_to(ROOT))
 
 

@@ -1,7 +1,6 @@
 """Completers from files, configs and models."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import nn
 
 from ..engine import checkpoint as checkpoints
 from ..models.completion.completer import Completer
+from ..models.completion.weights import pretrain, untrained
+from .completion_default import default_completer
 
 
 def load_completer(path: str | Path, config: str | Path | Config |
@@ -74,10 +75,11 @@ def as_completer(completer: Any) -> Any:
 
     Raises:
         TypeError: It completes nothing.
-        ValueError: A config of something that learns, without weights.
+        ValueError: A config of something that learns, without weights for
+            all of it.
     """
     if completer is None:
-        completer = dict(type='InterpolationCompleter')
+        return default_completer()
     if isinstance(completer, (str, Path)):
         if str(completer).endswith('.py'):
             completer = Config.fromfile(completer).model
@@ -92,32 +94,24 @@ def as_completer(completer: Any) -> Any:
 
 
 def _with_weights(config: dict) -> Any:
-    """Builds a completer, and loads what ``init_cfg`` names in any part."""
+    """Builds a completer, all parts of which that learn have weights.
+
+    A config names them by ``checkpoint``, ``PART_checkpoint``, or
+    ``init_cfg`` of any part.
+    """
     model = MODELS.build(config)
     if not isinstance(model, nn.Module):
         return model
-    learns = any(p.requires_grad for p in model.parameters())
-    if learns and not any(_checkpoints(config)):
+    pretrain(model)
+    lost = untrained(model)
+    if lost:
+        parts = ', '.join(
+            f'{n} ({type(model.get_submodule(n)).__name__})' for n in lost)
+        of = f' of {parts}' if lost != [''] else ''
         raise ValueError(
-            f'the config of {type(model).__name__} names no weights, and '
+            f'the config of {type(model).__name__} names no weights{of}, and '
             'untrained it completes nothing: pass the path of its '
-            "checkpoint, or init_cfg=dict(type='Pretrained', checkpoint=...)")
-    part: Any
-    for part in model.modules():
-        own = getattr(part, 'init_cfg', None) or ()
-        if any(c.get('type') == 'Pretrained' for c in (
-                [own] if isinstance(own, dict) else own)):
-            part.init_weights()
+            'checkpoint, name it in the config (checkpoint=..., '
+            "first_checkpoint=...), or init_cfg=dict(type='Pretrained', "
+            'checkpoint=...)')
     return model
-
-
-def _checkpoints(node: Any) -> Iterator[str]:
-    """All files of weights that a config names."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if str(key).endswith('checkpoint') and value:
-                yield str(value)
-            yield from _checkpoints(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _checkpoints(value)

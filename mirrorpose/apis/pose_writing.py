@@ -13,13 +13,18 @@ from ..utils.files import write_atomically, write_text
 from .completion import CompletedTrack
 from .pose_files import PoseFile, frame_number
 
+#: Formats that have a place for several answers.
+WITH_HYPOTHESES = ('mmpose', 'npz')
+
 
 def write_pose_file(path: str | Path, source: PoseFile,
                     done: Sequence[CompletedTrack], joints: str) -> None:
     """Writes completed tracks; an input in JSON keeps its format.
 
     Scores are 1 where a joint was observed and 0.5 where it was completed;
-    mmpose's format and npz hold the spread, too.
+    mmpose's format and npz hold the spread, too, and further answers:
+    ``keypoint_hypotheses`` of an instance (S, K, 2), and ``hypotheses``
+    (P, S, T, K, 2).
 
     Args:
         path (str | Path): Ends in ``.npz`` or ``.json``.
@@ -28,27 +33,36 @@ def write_pose_file(path: str | Path, source: PoseFile,
         joints (str): Name of their joint set.
 
     Raises:
-        ValueError: Another ending.
+        ValueError: Another ending, or hypotheses for a format that has no
+            place for them.
     """
     path = Path(path)
-    if path.suffix == '.npz':
+    kind = written_format(path, source)
+    if kind not in WITH_HYPOTHESES and any(
+            one.hypotheses is not None for one in done):
+        raise ValueError(
+            f'{path}: the format {kind!r}, that of the input, holds one '
+            'answer to each person and frame, and no hypotheses: write to '
+            '.npz')
+    if kind == 'npz':
         _write_npz(path, source, done, joints)
         return
-    if path.suffix != '.json':
-        raise ValueError(f'{path}: the output ends in .json or .npz')
-    kind = source.format if source.format != 'npz' else 'mmpose'
     rows = [(track.first + i, track.name, one.keypoints[i], one.spread[i],
-             one.observed[i])
+             one.observed[i], None if one.hypotheses is None else
+             one.hypotheses[:, i])
             for track, one in zip(source.tracks, done)
             for i in range(len(one.keypoints))]
     rows.sort(key=lambda row: row[0])
     if kind == 'mmpose':
         by_frame: dict[int, list] = {n: [] for n in sorted(source.frames)}
-        for number, name, points, spread, seen in rows:
-            by_frame.setdefault(number, []).append(dict(
+        for number, name, points, spread, seen, several in rows:
+            person = dict(
                 track_id=_plain_id(name), keypoints=_numbers(points),
                 keypoint_scores=np.where(seen, 1., .5).tolist(),
-                keypoint_spread=_numbers(spread)))
+                keypoint_spread=_numbers(spread))
+            if several is not None:
+                person['keypoint_hypotheses'] = _numbers(several)
+            by_frame.setdefault(number, []).append(person)
         content: Any = dict(
             meta_info=dict(joints=joints),
             instance_info=[
@@ -58,7 +72,7 @@ def write_pose_file(path: str | Path, source: PoseFile,
     else:
         who = 'idx' if kind == 'alphapose' else 'track_id'
         content = []
-        for number, name, points, _, seen in rows:
+        for number, name, points, _, seen, _ in rows:
             triples = np.concatenate(
                 [points, np.where(seen, 1., .5)[:, None]], 1)
             content.append({
@@ -67,6 +81,24 @@ def write_pose_file(path: str | Path, source: PoseFile,
                 'score': float(np.where(seen, 1., .5).mean()),
                 who: _plain_id(name)})
     write_text(path, json.dumps(content, allow_nan=False) + '\n')
+
+
+def written_format(path: str | Path, source: PoseFile) -> str:
+    """The format that a file of this name gets.
+
+    Args:
+        path (str | Path): Ends in ``.npz`` or ``.json``.
+        source (PoseFile): What was read.
+
+    Raises:
+        ValueError: Another ending.
+    """
+    suffix = Path(path).suffix
+    if suffix == '.npz':
+        return 'npz'
+    if suffix != '.json':
+        raise ValueError(f'{path}: the output ends in .json or .npz')
+    return source.format if source.format != 'npz' else 'mmpose'
 
 
 def _frame_name(names: dict[int, Any], number: int) -> Any:
@@ -115,6 +147,14 @@ def _write_npz(path: Path, source: PoseFile,
         keypoints=points, spread=spread, observed=observed,
         joints=np.array(joints),
         track_ids=np.array([t.name for t in source.tracks]))
+
+    if done[0].hypotheses is not None:
+        several = np.full((len(done), len(done[0].hypotheses),
+                           *points.shape[1:]), np.nan, np.float32)
+        for i, (track, one) in enumerate(zip(source.tracks, done)):
+            several[i, :, track.first:track.first + len(
+                one.keypoints)] = one.hypotheses
+        arrays['hypotheses'] = several
 
     def save(part: Path) -> None:
         with part.open('wb') as file:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from mirrorpose.models.completion import InterpolationCompleter
+from mirrorpose.models.completion import InterpolationCompleter, RidgeCompleter
 from mirrorpose.models.completion.completer import SKELETON
 from mirrorpose.structures import Skeleton
 
@@ -28,6 +29,13 @@ def tool():
         yield module
     finally:
         sys.path.remove(str(TOOLS))
+
+
+@pytest.fixture(autouse=True)
+def nothing_trained(tmp_path, monkeypatch):
+    """The default is interpolation, whatever was trained in this folder."""
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
 
 
 @pytest.fixture
@@ -87,7 +95,11 @@ def test_pictures(tool, poses, tmp_path, ending, capsys):
     (['IN', 'o.json', '--from', 'coco_17', '--completer', 'no.pth'],
      'does not exist'),
     (['IN', 'o.json', '--from', 'coco_17', '--picture', 'a.mp4'],
-     'must end in')])
+     'must end in'),
+    (['IN', 'o.json', '--from', 'coco_17', '--hypotheses', '4'],
+     'alphapose.*no place for --hypotheses.*npz'),
+    (['IN', 'o.npz', '--from', 'coco_17', '--hypotheses', '4'],
+     'no hypotheses')])
 def test_mistakes_in_one_line(tool, poses, tmp_path, monkeypatch, arguments,
                               message):
     monkeypatch.chdir(tmp_path)
@@ -95,3 +107,24 @@ def test_mistakes_in_one_line(tool, poses, tmp_path, monkeypatch, arguments,
     with pytest.raises(cli.UsageError, match=message):
         tool.main([str(poses) if a == 'IN' else a for a in arguments])
     assert not (tmp_path / 'o.json').exists()
+
+
+def test_several_answers(tool, poses, tmp_path):
+    """Of what a config names, in npz."""
+    windows = torch.from_numpy(np.random.default_rng(0).normal(
+        0, .1, (40, 24, 28, 2))).float() + \
+        InterpolationCompleter().mean_pose
+    ridge = RidgeCompleter(rank=8).fit([dict(
+        inputs=windows, observed=windows[..., 0] < 9)])
+    torch.save(dict(state_dict=ridge.state_dict(), meta={}),
+               tmp_path / 'epoch_1.pth')
+    config = tmp_path / 'ridge.py'
+    config.write_text(
+        "model = dict(type='RidgeCompleter', rank=8, init_cfg=dict("
+        f"type='Pretrained', checkpoint={str(tmp_path)!r}))\n")
+    out = tmp_path / 'o.npz'
+    tool.main([str(poses), str(out), '--from', 'coco_17', '--completer',
+               str(config), '--hypotheses', '3'])
+    found = np.load(out)
+    assert found['hypotheses'].shape == (1, 3, 30, 28, 2)
+    assert found['hypotheses'].std(1).max() > 1

@@ -101,21 +101,25 @@ def blazepose_residuals(path: str | Path) -> Residuals:
 class ReplayedNoise(HolePattern):
     """A real detector's errors on single images, replayed over time.
 
-    Each window goes from the errors of one person to those of the next,
-    ``hold`` seconds apart, along ``cos`` and ``sin``, which keeps their
-    variance; so what goes wrong together stays together, and is correlated
-    in time as :class:`DetectorNoise` is. Only the 12 limb joints are
-    observed. A joint that was not annotated has no known error: it is not
-    observed while that person's errors count most.
+    A window holds the errors of one person for a while, then those of
+    another, and so on: at each frame it goes on to the next with probability
+    ``1 - exp(-1 / (hold * fps))``. So in every frame errors are a person's,
+    with whatever goes wrong together, and of the distribution that they have
+    in the file (a blend of two people's would thin its outliers out and
+    spread them over more frames); in time they correlate by ``exp(-t /
+    hold)``. Only the 12 limb joints are observed. A joint that was not
+    annotated has no known error: it is not observed while that person's
+    errors are held.
 
     Args:
         files (Sequence[str]): Below the data root; see
-            :func:`blazepose_residuals`. Defaults to LSP's.
+            :func:`blazepose_residuals`. Defaults to LSP's;
+            ``('lsp/lsp.npz', 'lspet/lspet.npz')`` are both.
         part (str): ``'train'``, ``'test'`` or ``'all'`` of the people, by a
-            hash of the name: half each. Defaults to ``'all'``.
-        hold (float): Seconds from one person to the next. Defaults to 0.14,
-            at which the correlation falls to 1 / e in 0.13 s, as measured
-            for OpenPose.
+            hash of the name: half each (not LSP's own halves). Defaults to
+            ``'all'``.
+        hold (float): Mean seconds of a person. Defaults to 0.13, at which
+            the correlation falls to 1 / e as measured for OpenPose.
         drop_below (float): Joints less confident than this are not
             observed. Defaults to 0.1.
         strength (float): Factor on the errors. Defaults to 1.
@@ -129,7 +133,7 @@ class ReplayedNoise(HolePattern):
     """
 
     def __init__(self, files: Sequence[str] = ('lsp/lsp.npz', ),
-                 part: str = 'all', hold: float = .14,
+                 part: str = 'all', hold: float = .13,
                  drop_below: float = .1, strength: float = 1.,
                  fps: float = 25., data_root: str | None = None) -> None:
         if part not in ('train', 'test', 'all'):
@@ -158,26 +162,18 @@ class ReplayedNoise(HolePattern):
 
     def _detect(self, keypoints, observed, keys, confidence):
         count, frames, joints = observed.shape
-        step = self.hold * self.fps
-        knots = int(np.ceil(frames / step)) + 2
-        draws = uniforms(keys, knots + 1)
-        place = draws[:, :1] + np.arange(frames) / step
-        segment = np.floor(place).astype(np.int64)
-        angle = (np.pi / 2 * (place - segment))[..., None]
-        people = (draws[:, 1:] * len(self._error)).astype(np.int64)
-        window = np.arange(count)[:, None]
-        one, two = people[window, segment], people[window, segment + 1]
-        first, last = np.cos(angle), np.sin(angle)
-        error = (first[..., None] * self._error[one]
-                 + last[..., None] * self._error[two]) * self.strength
-        near = first >= last
-        known = np.where(near, self._known[one], self._known[two])
-        sure = (first**2 * self._confidence[one]
-                + last**2 * self._confidence[two])
+        draws = uniforms(keys, 2 * frames).reshape(count, 2, frames)
+        goes = draws[:, 0] < 1 - np.exp(-1 / (self.hold * self.fps))
+        begin = np.maximum.accumulate(
+            np.where(goes, np.arange(frames), 0), axis=1)
+        people = (np.take_along_axis(draws[:, 1], begin, 1)
+                  * len(self._error)).astype(np.int64)
         points = keypoints.copy()
-        points[:, :, self._joints] += error.astype(np.float32)
+        points[:, :, self._joints] += self.strength * self._error[people]
+        sure = self._confidence[people]
         seen = np.zeros((count, frames, joints), bool)
-        seen[:, :, self._joints] = known & (sure >= self.drop_below)
+        seen[:, :, self._joints] = self._known[people] & (
+            sure >= self.drop_below)
         all_sure = np.zeros((count, frames, joints), np.float32)
         all_sure[:, :, self._joints] = sure
         return points, observed & seen, confidence * all_sure

@@ -16,12 +16,13 @@ class TrainedCompleter(BaseModel):
     """A completer of canonical windows as a model of mmengine.
 
     Attributes:
-        keep (bool): Observed joints stay, in proportion to their confidence.
+        keep (bool | str): Observed joints stay, in proportion to their
+            confidence.
         modes (tuple[str]): Of :meth:`forward`; ``'loss'`` is for those that
             define :meth:`loss`.
     """
 
-    keep: bool
+    keep: bool | str
     modes: tuple[str, ...] = ('tensor', 'predict')
 
     @abstractmethod
@@ -34,7 +35,8 @@ class TrainedCompleter(BaseModel):
         raise NotImplementedError(f'{type(self).__name__} has no loss')
 
     def _finish(self, estimate: Tensor, variance: Tensor, points: Tensor,
-                weight: Tensor, judged: Tensor | None = None) -> Completion:
+                weight: Tensor, judged: Tensor | None = None,
+                kept: Tensor | None = None) -> Completion:
         """An estimate as an answer.
 
         Args:
@@ -45,13 +47,16 @@ class TrainedCompleter(BaseModel):
             weight (Tensor): (N, F, 28) how far that is trusted.
             judged (Tensor, optional): What the error of the windows is of;
                 the estimate by default.
+            kept (Tensor, optional): (N, F, 28) in [0, 1], how far what was
+                observed is kept; ``weight`` by default.
         """
         spread = variance.view_as(estimate).sum(-1).clamp(min=0).sqrt()
         error = frame_error(estimate if judged is None else judged, points,
                             weight)
         if self.keep:
-            estimate = keep_observed(estimate, points, weight)
-            spread = spread * (1 - weight)
+            kept = weight if kept is None else kept
+            estimate = keep_observed(estimate, points, kept)
+            spread = spread * (1 - kept)
         return Completion(estimate, spread, error)
 
     def forward(self, inputs: Tensor, mode: str = 'tensor',

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from ...structures.joint_sets import LIMB_JOINTS
 from ..pose.canonical_frame import FRAMES, canonical_frame
-from ..pose.prior import check_keypoints
 from .base import TrainedCompleter
 from .batch import read_batch
 from .completer import (
@@ -20,14 +19,13 @@ from .completer import (
     check_windows,
     keep_observed,
 )
+from .density import by_coordinate, score_sequences
 from .gaussian import (
     LowRankGaussian,
     condition,
     draw,
     fit_gaussian,
-    log_density,
 )
-from .windows import window_starts
 
 #: Of Student's t.
 _FREEDOM = 4.
@@ -52,8 +50,10 @@ class RidgeCompleter(TrainedCompleter):
             canonical unit (twice the distance from pelvis to head top). It
             is the ridge: ``noise**2`` times the number of windows. Defaults
             to 0.005.
-        keep (bool): Keep observed joints, in proportion to their
-            confidence; else they are smoothed too. Defaults to True.
+        keep (bool | str): Keep observed joints, in proportion to their
+            confidence; else they are smoothed too. ``'trusted'``, of a
+            ``robust`` ridge: in proportion to how far the others confirm
+            them, the weight of the last round up to 1. Defaults to True.
         robust (int): Observed joints that the others contradict lose
             weight, in so many rounds: the noise is taken for Student's t
             with four degrees of freedom (iteratively reweighted, its EM
@@ -64,7 +64,8 @@ class RidgeCompleter(TrainedCompleter):
         data_preprocessor (dict, optional): Of batches from a loader.
 
     Raises:
-        ValueError: rank, noise or frames are not positive.
+        ValueError: rank, noise or frames are not positive, or ``keep`` is
+            something else, or ``'trusted'`` without ``robust``.
     """
 
     skeleton = SKELETON
@@ -79,7 +80,7 @@ class RidgeCompleter(TrainedCompleter):
     def __init__(self,
                  rank: int = 192,
                  noise: float = 0.005,
-                 keep: bool = True,
+                 keep: bool | str = True,
                  robust: int = 0,
                  frames: int = FRAMES,
                  flip: bool = True,
@@ -92,6 +93,9 @@ class RidgeCompleter(TrainedCompleter):
                              f'{rank}, {noise} and {frames}')
         if robust < 0:
             raise ValueError(f'robust must not be negative, got {robust}')
+        if not (isinstance(keep, bool) or (keep == 'trusted' and robust)):
+            raise ValueError("keep is True, False or, where robust is above "
+                             f"0, 'trusted'; got {keep!r}, robust={robust}")
         self.robust = robust
         size = frames * len(SKELETON) * 2
         self.rank, self.noise, self.keep = min(rank, size), noise, keep
@@ -202,16 +206,16 @@ class RidgeCompleter(TrainedCompleter):
         """
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
-        mean, variance = self._condition(points, weight, True)
+        mean, variance, kept = self._condition(points, weight, True)
         assert variance is not None
-        return self._finish(mean, variance, points, weight)
+        return self._finish(mean, variance, points, weight, kept=kept)
 
     @torch.no_grad()
     def estimate(self, points: Tensor, observed: Tensor,
                  confidence: Tensor) -> Tensor:
         """The keypoints of :meth:`complete` alone, in half the time."""
-        mean, _ = self._condition(points, confidence, False)
-        return keep_observed(mean, points, confidence) if self.keep else mean
+        mean, _, kept = self._condition(points, confidence, False)
+        return keep_observed(mean, points, kept) if self.keep else mean
 
     def hypotheses(self, keypoints: Tensor, observed: Tensor,
                    confidence: Tensor | None = None, number: int = 8,
@@ -226,36 +230,53 @@ class RidgeCompleter(TrainedCompleter):
             seed (int): The same draws for every window. Defaults to 0.
 
         Returns:
-            Tensor: (N, S, F, 28, 2); observed joints are kept as in
-            :meth:`complete`.
+            Tensor: (N, S, F, 28, 2); observed joints are trusted and kept
+            as in :meth:`complete`.
+
+        Raises:
+            ValueError: ``number`` is not positive, or as :meth:`complete`.
         """
+        if number < 1:
+            raise ValueError(f'number must be positive, got {number}')
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
+        trust, kept = self._trust(points, weight)
         source = torch.Generator().manual_seed(seed)
         normals = torch.randn(number, self.rank, generator=source)
-        drawn = draw(self.gaussian(), points.flatten(1), _both(weight),
+        drawn = draw(self.gaussian(), points.flatten(1), by_coordinate(trust),
                      self.noise, normals.to(points.device)).view(
                          len(points), number, *points.shape[1:])
-        return keep_observed(drawn, points[:, None], weight[:, None]) \
+        return keep_observed(drawn, points[:, None], kept[:, None]) \
             if self.keep else drawn
 
-    def _condition(self, points: Tensor, weight: Tensor, with_variance: bool
-                   ) -> tuple[Tensor, Tensor | None]:
-        """(N, F, 28, 2) mean, and (N, F * 28 * 2) variance."""
-        frames = points.shape[1]
-        if frames != self.frames:
-            raise ValueError(f'windows have {frames} frames, this ridge is '
-                             f'over {self.frames}')
+    def _trust(self, points: Tensor, weight: Tensor
+               ) -> tuple[Tensor, Tensor]:
+        """How far observed joints are trusted, and how far kept, (N, F, 28).
+
+        Raises:
+            ValueError: Windows of another length.
+        """
+        if points.shape[1] != self.frames:
+            raise ValueError(f'windows have {points.shape[1]} frames, this '
+                             f'ridge is over {self.frames}')
         trust = weight
         for _ in range(self.robust):
-            mean, _ = condition(self.gaussian(), points.flatten(1), _both(
-                trust), self.noise, with_variance=False)
+            mean, _ = condition(
+                self.gaussian(), points.flatten(1), by_coordinate(trust),
+                self.noise, with_variance=False)
             far = (points - mean.view_as(points)).square().sum(-1)
             trust = weight * (_FREEDOM + 2) / (
                 _FREEDOM + weight * far / self.noise**2)
-        mean, variance = condition(self.gaussian(), points.flatten(1), _both(
-            trust), self.noise, with_variance=with_variance)
-        return mean.view_as(points), variance
+        return trust, trust.clamp(max=1) if self.keep == 'trusted' else weight
+
+    def _condition(self, points: Tensor, weight: Tensor, with_variance: bool
+                   ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """(N, F, 28, 2) mean, (N, F * 28 * 2) variance, and what is kept."""
+        trust, kept = self._trust(points, weight)
+        mean, variance = condition(
+            self.gaussian(), points.flatten(1), by_coordinate(trust),
+            self.noise, with_variance=with_variance)
+        return mean.view_as(points), variance, kept
 
     def gaussian(self) -> LowRankGaussian:
         """What was fitted, of frames * 28 * 2 dimensions."""
@@ -285,29 +306,6 @@ class RidgeCompleter(TrainedCompleter):
             ValueError: Wrong shapes, too few frames, or coordinates that
                 are not finite.
         """
-        keypoints = check_keypoints(keypoints, mask, SKELETON, sequence=True)
-        n, f = keypoints.shape[:2]
-        if f < self.frames:
-            raise ValueError(f'a sequence of {f} frames is shorter than a '
-                             f'window of {self.frames}')
-        rows = torch.tensor(window_starts(f, self.frames))[:, None] + \
-            torch.arange(self.frames)
-        windows = keypoints[:, rows].flatten(0, 1)
-        present = torch.ones_like(windows[..., 0], dtype=torch.bool) \
-            if mask is None else (mask > 0)[:, rows].flatten(0, 1)
-        # The frame that the moments are of: of what detectors see.
-        limbs = present & self.limbs
-        enough = limbs.flatten(1).sum(1) >= 4
-        frame = canonical_frame(windows, torch.where(
-            enough[:, None, None], limbs, present))
-        local = frame.apply(windows).masked_fill(~present[..., None], 0.)
-        density = log_density(
-            self.gaussian(), local.flatten(1),
-            _both(present.double()), self.noise)
-        share = density / (2 * present.flatten(1).sum(1)).clamp(min=1)
-        return share.view(n, -1).mean(1).to(keypoints.dtype)
-
-
-def _both(weights: Tensor) -> Tensor:
-    """(N, F, K) of joints to (N, F * K * 2) of coordinates."""
-    return weights[..., None].expand(*weights.shape, 2).flatten(1)
+        return score_sequences(
+            self.gaussian(), self.noise, self.frames, self.limbs, keypoints,
+            mask)

@@ -15,6 +15,7 @@ from ..completion.completer import (
     frame_error,
     keep_observed,
 )
+from ..completion.weights import give_checkpoint
 from ..pose.canonical_frame import (
     FRAMES,
     SKELETON,
@@ -38,13 +39,13 @@ class JumpsCompleter(BaseModule):
     The first start is the encoder's reading of the window with its holes
     filled in, the others come from the prior; the start with the lowest
     objective is kept. Defaults are the settings that worked in the trial
-    (spec 3.7); ``search=dict(steps=200, rate=1., critic_weight=15.),
-    restarts=7, keep=False`` are the paper's.
+    (spec 3.7); ``configs/jumps_search_paper.py`` has the paper's.
 
     Args:
         model (dict | Jumps): The networks.
         checkpoint (str, optional): A local checkpoint of the model's
-            training. Defaults to None: the model's weights as they are.
+            training, or its work dir, of which the last good one is taken.
+            Defaults to None: the model's weights as they are.
         restarts (int): Starts from the prior. Defaults to 0.
         use_encoder (bool): Start from the encoder too; without it, the
             paper's row "w/o encoder". Defaults to True.
@@ -55,6 +56,7 @@ class JumpsCompleter(BaseModule):
             encoder then reads its answer, and the body's frame is that of
             the answer. Defaults to None: holes are filled by
             :class:`PoseStatistics`.
+        first_checkpoint (str, optional): Of ``first``, as ``checkpoint``.
         first_weight (float): How much the search is held to that answer
             where nothing is observed (1: as to an observation). Defaults to
             0.
@@ -79,6 +81,7 @@ class JumpsCompleter(BaseModule):
                  seed: int = 0,
                  first: dict | Completer | None = None,
                  first_weight: float = 0.,
+                 first_checkpoint: str | None = None,
                  temperature: float | None = None,
                  search: dict[str, Any] | None = None,
                  init_cfg: dict | None = None) -> None:
@@ -91,18 +94,22 @@ class JumpsCompleter(BaseModule):
             raise ValueError('temperature has to be positive, and a spread '
                              'needs two starts or more; got temperature='
                              f'{temperature}, restarts={restarts}')
-        if not 0 <= first_weight <= 1 or (first_weight and first is None):
-            raise ValueError('first_weight lies in [0, 1] and is of the '
-                             f'completer `first`; got {first_weight}')
+        if not 0 <= first_weight <= 1 or (first is None and (
+                first_weight or first_checkpoint)):
+            raise ValueError('first_weight lies in [0, 1], and it and '
+                             'first_checkpoint are of the completer `first`;'
+                             f' got {first_weight}, {first_checkpoint} and '
+                             f'{first}')
         self.model = model if isinstance(model, nn.Module) else \
             MODELS.build(model)
         if checkpoint is not None:
-            from mirrorpose.engine.checkpoint import give_weights, load
-            give_weights(self.model, load(checkpoint), checkpoint)
+            give_checkpoint(self.model, checkpoint)
         self.restarts, self.use_encoder = restarts, use_encoder
         self.keep, self.seed, self.temperature = keep, seed, temperature
         self.first: Any = MODELS.build(first) if isinstance(
             first, dict) else first
+        if first_checkpoint is not None:
+            give_checkpoint(self.first, first_checkpoint)
         self.first_weight = first_weight
         search = dict(search or {})
         if 'betas' in search:
@@ -110,6 +117,11 @@ class JumpsCompleter(BaseModule):
         self.settings = SearchSettings(**search)
         self.skeleton = SKELETON
         self.eval()
+
+    @property
+    def learner(self) -> Jumps:
+        """What a checkpoint is of."""
+        return self.model
 
     def train(self, mode: bool = True) -> JumpsCompleter:
         """Stays in evaluation mode: nothing is trained here."""
@@ -142,9 +154,11 @@ class JumpsCompleter(BaseModule):
                 'length')
         return checked
 
-    def _search(self, keypoints: Tensor, observed: Tensor, weight: Tensor
+    def _search(self, keypoints: Tensor, observed: Tensor, weight: Tensor,
+                restarts: int | None = None
                 ) -> tuple[SearchResult, CanonicalFrame]:
         n, model = len(keypoints), self.model
+        restarts = self.restarts if restarts is None else restarts
         answer = None
         if self.first is not None:
             with torch.no_grad():
@@ -163,8 +177,8 @@ class JumpsCompleter(BaseModule):
         if self.use_encoder:
             with torch.no_grad():
                 starts.append(model.encoder(whole)[:, None])
-        if self.restarts:
-            drawn = prior_starts(self.restarts, model.latent, self.seed)
+        if restarts:
+            drawn = prior_starts(restarts, model.latent, self.seed)
             starts.append(drawn.to(target).expand(n, -1, -1))
         # Milliseconds, so that it is of the weights as they are now.
         generator = FoldedGenerator(model.generator) \
@@ -190,22 +204,33 @@ class JumpsCompleter(BaseModule):
         return Completion(made, spread, error)
 
     def hypotheses(self, keypoints: Tensor, observed: Tensor,
-                   confidence: Tensor | None = None) -> Tensor:
+                   confidence: Tensor | None = None,
+                   number: int | None = None) -> Tensor:
         """What every start found: several answers, the best not marked.
 
         Args:
             keypoints (Tensor): (N, 24, 28, 2), see :meth:`complete`.
             observed (Tensor): (N, 24, 28) bool.
             confidence (Tensor, optional): (N, 24, 28) in [0, 1].
+            number (int, optional): Starts, whatever ``restarts`` says; the
+                prior's are the same for every window. Defaults to None:
+                those of :meth:`complete`.
 
         Returns:
             Tensor: (N, starts, 24, 28, 2); the encoder's start, if it is
             used, is the first. Observed joints are kept as in
             :meth:`complete`.
+
+        Raises:
+            ValueError: ``number`` is not positive.
         """
+        if number is not None and number < 1:
+            raise ValueError(f'number must be positive, got {number}')
         points, observed, weight = self._checked(keypoints, observed,
                                                  confidence)
-        found, frame = self._search(points, observed, weight)
+        found, frame = self._search(
+            points, observed, weight,
+            None if number is None else number - self.use_encoder)
         made = torch.stack([frame.invert(c.to(points))
                             for c in found.candidates.unbind(1)], 1)
         return keep_observed(made, points[:, None], weight[:, None]) \

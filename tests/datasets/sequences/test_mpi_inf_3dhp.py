@@ -12,11 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+from mmpose.registry import DATASETS, RUNNERS
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
-TOOL = Path(__file__).parents[3] / 'tools/dataset_converters/mpi_inf_3dhp.py'
+ROOT = Path(__file__).resolve().parents[3]
+TOOL = ROOT / 'tools/dataset_converters/mpi_inf_3dhp.py'
 
 
 @pytest.fixture(scope='module')
@@ -105,6 +109,46 @@ def test_motion_comes_back(tool, published, tmp_path, camera, zipped):
             data.clips.positions[rows] + data.clips.root[rows][:, None],
             want, atol=1e-5)
     np.testing.assert_allclose(data.clips.positions[:, 4], 0, atol=1e-6)
+
+
+def test_jumps_trains_on_what_was_converted(tool, tmp_path, monkeypatch):
+    """configs/jumps_mpi_inf_3dhp.py as published: a step and a validation.
+
+    Smaller are the batch and the number of views.
+    """
+    for subject in (1, 7, 8):  # 7 and 8 are held out
+        write_sequence(tmp_path / f'raw/S{subject}/Seq1', 50, subject)
+    monkeypatch.setenv('MIRRORPOSE_DATA', str(tmp_path / 'data'))
+    tool['main']([str(tmp_path / 'raw'), '--out', str(tmp_path / 'data'),
+                  '--partial'])
+    cfg = Config.fromfile(ROOT / 'configs/jumps_mpi_inf_3dhp.py')
+    cfg.merge_from_dict({
+        'work_dir': str(tmp_path / 'work'), 'log_level': 'ERROR',
+        'experiment_name': tmp_path.name, 'train_cfg.max_epochs': 1,
+        'train_dataloader.batch_size': 8,
+        'train_dataloader.dataset.views': 3, 'test_cfg': None,
+        'test_dataloader': None, 'test_evaluator': None})
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(num_workers=0, persistent_workers=False)
+    held = [(c, dict(c._instance_dict)) for c in (MessageHub, MMLogger,
+                                                  Visualizer)]
+    try:
+        runner = RUNNERS.build(cfg)
+        runner.train()
+        logged = runner.message_hub.log_scalars
+        assert runner.iter == 1
+        for name in ('mpjpe', 'unseen_auc'):
+            value = logged[f'val/bound/{name}'].current()
+            assert np.isfinite(value) and value >= 0
+        assert np.isfinite(logged['train/mon_generator_mpjpe'].current())
+        people = [loader.dataset.clips.groups for loader in (
+            runner.train_dataloader, runner.val_dataloader)]
+    finally:
+        for kind, instances in held:
+            kind._instance_dict.clear()
+            kind._instance_dict.update(instances)
+    assert set(people[0]) == {'S1'} and set(people[1]) == {'S7'}
+    assert (tmp_path / 'work/epoch_1.pth').is_file()
 
 
 def test_a_wrong_calibration_is_seen(tool, published, tmp_path):

@@ -1,4 +1,4 @@
-"""Who of the two answers for which joint."""
+"""Who of the parts answers for which joint."""
 from __future__ import annotations
 
 import pytest
@@ -27,6 +27,13 @@ class Constant(torch.nn.Module):
         self.shown = keypoints, observed, confidence
         out = torch.where(observed[..., None], keypoints, self.value)
         return Completion(out, torch.full(observed.shape, self.value))
+
+
+class Silent(Constant):
+    """Says nothing of its spread."""
+
+    def complete(self, keypoints, observed, confidence=None):
+        return super().complete(keypoints, observed)._replace(spread=None)
 
 
 def test_each_fills_its_joints(make_windows, twelve):
@@ -76,3 +83,104 @@ def test_from_configs_and_checkpoints(make_windows, twelve, tmp_path):
 def test_refuses_unknown_joints():
     with pytest.raises(ValueError, match='tail'):
         CascadeCompleter(Constant(0.), Constant(0.), joints=['tail'])
+
+
+class TestNever:
+    """The part for joints that no frame of a window shows."""
+
+    wrist, hand, knee = SKELETON.index('left_wrist', 'left_hand',
+                                       'right_knee')
+
+    def windows(self, make_windows, twelve):
+        """0: a wrist is gone; 1: for some frames; 2: nothing; 3: empty."""
+        x, seen = make_windows(4, 0), twelve(4)
+        seen[0, :, self.wrist] = False
+        seen[0, 2:5, self.knee] = False
+        seen[1, 3:20, self.wrist] = False
+        seen[3] = False
+        return x, seen
+
+    def test_fills_what_no_frame_shows(self, make_windows, twelve):
+        x, seen = self.windows(make_windows, twelve)
+        cascade = CascadeCompleter(Constant(7.), Constant(9.),
+                                   never=Constant(5.))
+        done = cascade.complete(x, seen, seen * .5)
+        assert (done.keypoints[0, :, self.wrist] == 5).all()
+        assert (done.keypoints[0, 2:5, self.knee] == 7).all()
+        assert (done.keypoints[1, 3:20, self.wrist] == 7).all()
+        # Not its business: a joint that no detector gives, an empty window.
+        assert (done.keypoints[:3, :, self.hand] == 9).all()
+        assert (done.keypoints[3] == 9).all()
+        assert (done.spread[0, :, self.wrist] == 5).all()
+        assert (done.spread[0, 2:5, self.knee] == 7).all()
+        torch.testing.assert_close(done.keypoints[seen], x[seen])
+        # The second reads that answer as observed.
+        points, known, trust = cascade.second.shown
+        assert (points[0, :, self.wrist] == 5).all()
+        assert known[0, :, self.wrist].all() and (trust[0][known[0]] == 1
+                                                  ).all()
+
+    def test_only_windows_with_such_joints_pay(self, make_windows, twelve):
+        x, seen = self.windows(make_windows, twelve)
+        cascade = CascadeCompleter(Constant(7.), Constant(9.),
+                                   never=Constant(5.))
+        cascade.complete(x, seen, seen * .5)
+        points, known, trust = cascade.never.shown
+        assert torch.equal(known, seen[:1])
+        assert torch.equal(points[known], x[:1][known])
+        assert (trust[known] == .5).all()
+        del cascade.never.shown
+        cascade.complete(x[1:], seen[1:])
+        assert not hasattr(cascade.never, 'shown')
+
+    def test_batches_do_not_matter(self, make_windows, twelve):
+        x, seen = self.windows(make_windows, twelve)
+        ridge = RidgeCompleter(rank=8).fit([dict(
+            inputs=make_windows(40, 1), observed=twelve(40))])
+        cascade = CascadeCompleter(ridge, Constant(9.), never=Silent(5.))
+        whole = cascade.complete(x, seen)
+        for n in range(4):
+            one = cascade.complete(x[n:n + 1], seen[n:n + 1])
+            for a, b in zip(one, whole):
+                torch.testing.assert_close(a[0], b[n])
+
+    def test_spread_of_an_answer_without_one(self, make_windows, twelve):
+        """As by samples of the first's Gaussian about the answer."""
+        x, seen = self.windows(make_windows, twelve)
+        cascade = CascadeCompleter(Constant(.5), Constant(9.),
+                                   never=Silent(.2))
+        done = cascade.complete(x[:1], seen[:1])
+        normal = torch.randn(200_000, 2, generator=torch.Generator(
+            ).manual_seed(0)) * .5 / 2**.5 + .5
+        want = (normal - .2).square().sum(1).mean().sqrt()
+        assert abs(done.spread[0, 4, self.wrist] - want) < .01
+        assert (done.spread[0, 2:5, self.knee] == .5).all()
+
+    def test_weights_by_file_and_by_folder(self, make_windows, twelve,
+                                           tmp_path):
+        ridges = [RidgeCompleter(rank=8).fit([dict(
+            inputs=make_windows(40, s), observed=twelve(40))])
+            for s in (1, 2)]
+        for epoch, ridge in enumerate(ridges, 1):
+            torch.save(dict(state_dict=ridge.state_dict(), meta={}),
+                       tmp_path / f'epoch_{epoch}.pth')
+        small = dict(type='RidgeCompleter', rank=8)
+        cascade = CascadeCompleter(
+            small, dict(type='InterpolationCompleter'), never=small,
+            first_checkpoint=str(tmp_path / 'epoch_1.pth'),
+            never_checkpoint=str(tmp_path))
+        x, seen = self.windows(make_windows, twelve)
+        done = cascade.complete(x, seen).keypoints
+        for ridge, place in zip(ridges, ((1, self.wrist), (0, self.wrist))):
+            want = ridge.complete(x, seen).keypoints
+            torch.testing.assert_close(done[place[0], :, place[1]],
+                                       want[place[0], :, place[1]])
+
+    def test_absent_weights(self, tmp_path):
+        given = dict(first=Constant(7.), second=Constant(9.),
+                     never=dict(type='RidgeCompleter', rank=8),
+                     never_checkpoint=str(tmp_path / 'jumps_mocap'))
+        with pytest.raises(FileNotFoundError,
+                           match='configs/jumps_mocap.py'):
+            CascadeCompleter(**given)
+        assert CascadeCompleter(**given, never_optional=True).never is None

@@ -201,6 +201,19 @@ def ridge(make_windows, twelve):
         inputs=make_windows(300, 1, FRAMES), observed=twelve(300, FRAMES))])
 
 
+def conditional(ridge, points, trust):
+    """The mean given noisy observations, by the dense covariance."""
+    gaussian = ridge.gaussian()
+    covariance = gaussian.components @ gaussian.components.T + \
+        gaussian.residual.diag()
+    out = []
+    for x, c in zip(points.flatten(1).double(), trust.double()):
+        noise = ridge.noise**2 / c[..., None].expand(*c.shape, 2).flatten()
+        out.append(gaussian.mean + covariance @ torch.linalg.solve(
+            covariance + noise.diag(), x - gaussian.mean))
+    return torch.stack(out).view(points.shape).float()
+
+
 class TestRobust:
 
     def test_an_outlier_loses_its_weight(self, ridge, windows):
@@ -221,6 +234,45 @@ class TestRobust:
         ridge.noise, ridge.keep, ridge.robust = .02, False, 4
         done = ridge.complete(windows, seen).keypoints
         assert (done - windows).norm(dim=-1).mean() < .02
+
+
+    def test_kept_as_far_as_trusted(self, ridge, windows):
+        """What the others confirm stays; what they contradict is moved."""
+        points, at = windows.clone(), SKELETON.index('left_wrist')[0]
+        points[:, 2:4, at] += .4
+        seen = torch.ones(points.shape[:-1], dtype=torch.bool)
+        ridge.noise, ridge.robust = .02, 4
+        done = {}
+        for keep in (False, True, 'trusted'):
+            ridge.keep = keep
+            done[keep] = ridge.complete(points, seen)
+        # Student's weight of the residuals about the last mean, in a loop.
+        trust = torch.ones(points.shape[:-1])
+        for _ in range(4):
+            mean = conditional(ridge, points, trust)
+            far = (points - mean).square().sum(-1) / ridge.noise**2
+            trust = 6 / (4 + far)
+        share = trust.clamp(max=1)[..., None]
+        torch.testing.assert_close(
+            done['trusted'].keypoints,
+            share * points + (1 - share) * done[False].keypoints,
+            rtol=1e-3, atol=1e-4)
+        clean = torch.ones_like(seen)
+        clean[:, 2:4, at] = False
+        error = {k: (d.keypoints - windows).norm(dim=-1)
+                 for k, d in done.items()}
+        assert error['trusted'][clean].mean() < .5 * error[False][
+            clean].mean()
+        assert error['trusted'][~clean].mean() < .25 * error[True][
+            ~clean].mean()
+        spread = done['trusted'].spread
+        assert spread[clean].mean() < spread[~clean].mean()
+
+    def test_what_is_trusted_needs_doubts(self):
+        for keep, robust in (('trusted', 0), ('observed', 3)):
+            with pytest.raises(ValueError, match="'trusted'"):
+                RidgeCompleter(rank=4, keep=keep, robust=robust)
+        RidgeCompleter(rank=4, keep='trusted', robust=3)
 
 
 class TestPrior:

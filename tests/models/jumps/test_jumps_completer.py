@@ -7,7 +7,6 @@ from mmpose.registry import MODELS
 
 from mirrorpose.models.completion.completer import Completer, Completion
 from mirrorpose.models.jumps import Jumps, JumpsCompleter, canonical_frame
-from mirrorpose.models.jumps.inpainting import SearchSettings
 
 MODEL = dict(type='Jumps', encoder=dict(type='PoseSequenceEncoder'),
              generator=dict(type='PoseSequenceGenerator'),
@@ -190,22 +189,11 @@ def test_checkpoint_gives_the_weights(model, tmp_path):
     assert not loaded.train().model.training
 
 
-def test_the_paper_s_settings_by_config():
-    from mmengine.config import Config
-    cfg = Config.fromfile('configs/_base_/models/jumps.py')
-    one = MODELS.build(dict(type='JumpsCompleter', model=cfg.model,
-                            **cfg.search_paper))
-    assert one.settings == SearchSettings.paper()
-    assert one.restarts == 7 and not one.keep
-    usual = MODELS.build(dict(type='JumpsCompleter', model=cfg.model,
-                              **cfg.search))
-    assert usual.settings == SearchSettings()
-
-
 @pytest.mark.parametrize('change, message', [
     (dict(restarts=-1), 'start'), (dict(use_encoder=False), 'use_encoder'),
     (dict(temperature=.1), 'two starts'),
     (dict(temperature=0., restarts=3), 'positive'),
+    (dict(first_checkpoint='a.pth'), 'first_checkpoint'),
     (dict(search=dict(rate=-1.)), 'rate')])
 def test_errors(model, change, message):
     with pytest.raises(ValueError, match=message):

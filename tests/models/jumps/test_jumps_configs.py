@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
@@ -12,11 +13,16 @@ from mmpose.registry import MODELS, RUNNERS
 
 import mirrorpose.datasets.sequences
 import mirrorpose.models.jumps  # noqa: F401
+from mirrorpose.apis.completers import as_completer
 from mirrorpose.engine.optimizers import PerChildOptimWrapperConstructor
+from mirrorpose.models.jumps import JumpsCompleter, SearchSettings
 from mirrorpose.models.jumps.networks import weight_count
 
 ROOT = Path(__file__).resolve().parents[3]
-ENTRIES = sorted(ROOT.glob('configs/jumps_*.py'))
+#: Those that train; the others search over what was trained.
+ENTRIES = [p for p in sorted(ROOT.glob('configs/jumps_*.py'))
+           if not p.stem.startswith('jumps_search')]
+SEARCHES = sorted(ROOT.glob('configs/jumps_search*.py'))
 
 
 @pytest.mark.parametrize('path', ENTRIES, ids=lambda p: p.stem)
@@ -67,13 +73,72 @@ def test_the_paper_s_numbers():
     assert not model.masked_share
 
 
-def test_r1_by_one_option():
-    cfg = Config.fromfile(ROOT / 'configs/jumps_mpi_inf_3dhp.py')
-    cfg.merge_from_dict({f'model.{n}.design': 'R1' for n in (
-        'encoder', 'generator', 'critic')})
+def test_r1_has_no_norm_in_the_critic():
+    """Its counts are those of all entries, above."""
+    path = ROOT / 'configs/jumps_r1_mocap.py'
+    assert path in ENTRIES
+    cfg, other = (Config.fromfile(p) for p in (
+        path, ROOT / 'configs/jumps_mocap.py'))
     model = MODELS.build(cfg.model)
-    assert weight_count(model.critic) == 1_115_393
     assert model.critic.norm == 'none'
+    for part in (model.encoder.trunk, model.critic.trunk):
+        assert part[0].kernel_size == (4, 1)
+    assert cfg.model.generator.design == 'R1'
+    # All else is as it is with S5.
+    for config in (cfg, other):
+        for part in ('encoder', 'generator', 'critic'):
+            config.model[part].pop('design')
+    assert {k: v for k, v in cfg.items() if k != 'design'} == {
+        k: v for k, v in other.items() if k != 'design'}
+
+
+@pytest.fixture
+def searched(tmp_path, monkeypatch):
+    """A folder in which JUMPS was trained; the weights of its last epoch."""
+    monkeypatch.chdir(tmp_path)
+    init_default_scope('mmpose')
+    folder = tmp_path / 'work_dirs/jumps_mocap'
+    folder.mkdir(parents=True)
+    cfg = Config.fromfile(ROOT / 'configs/jumps_mocap.py')
+    for epoch in (1, 2):
+        torch.manual_seed(epoch)
+        model = MODELS.build(cfg.model)
+        torch.save(dict(state_dict=model.state_dict(), meta={}),
+                   folder / f'epoch_{epoch}.pth')
+    return model
+
+
+@pytest.mark.parametrize('path', SEARCHES, ids=lambda p: p.stem)
+def test_searches_take_the_last_weights(path, searched):
+    completer = as_completer(str(path))
+    assert isinstance(completer, JumpsCompleter)
+    for name, value in searched.state_dict().items():
+        assert torch.equal(completer.model.state_dict()[name], value), name
+    if 'paper' in path.stem:
+        assert completer.settings == SearchSettings.paper()
+        assert completer.restarts == 7 and completer.use_encoder
+        assert not completer.keep
+    else:
+        assert completer.settings == SearchSettings()
+        assert not completer.restarts and completer.keep
+
+
+def test_a_search_without_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match='configs/jumps_mocap.py'):
+        as_completer(str(SEARCHES[0]))
+
+
+def test_what_the_search_can_do_besides(searched):
+    """The options that its config has in remarks."""
+    cfg = Config.fromfile(SEARCHES[0]).model
+    for option in (dict(restarts=7, temperature=.3),
+                   dict(first=dict(type='InterpolationCompleter')),
+                   dict(first_weight=.5)):
+        for name in option:
+            assert f'{name}=' in SEARCHES[0].read_text()
+        cfg.update(option)
+        assert MODELS.build(cfg).restarts == 7
 
 
 def test_synthetic_config_trains(tmp_path):
