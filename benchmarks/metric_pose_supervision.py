@@ -4,16 +4,22 @@
     python benchmarks/metric_pose_supervision.py run lifting --seeds 3
     python benchmarks/metric_pose_supervision.py table lifting
 
-Three methods from the same start with equal steps: ``baseline`` regresses
-from the embedding and nothing else; ``metric`` adds the hardest-in-batch
-loss over synchronised views of all training people; ``metric+identity`` the
-identity adversary. Data: ``lifting`` (2D joints of captured motion under the
-Human3.6M rigs), ``synthetic`` (the embedded world's images) and ``mocap``
-(captured motion drawn by it). ``tune`` gives every method the same number of
+Three methods from the same start with equal steps and the same batches,
+pairs and labelled images: ``baseline`` regresses from the embedding and
+nothing else; ``metric`` adds the hardest-in-batch loss over synchronised
+views of all training people; ``metric+identity`` the identity adversary.
+Beyond the paper, at 5 % labels alone: ``metric+uncertainty`` (poses get no
+gradient of it; the errors of the surest are measured) and
+``metric+consistency`` (of calibrated cameras).
+
+Data: ``lifting`` (2D joints of captured motion under the Human3.6M rigs),
+``synthetic`` (the embedded world's images) and ``mocap`` (captured motion
+drawn by it). ``tune`` gives every method the same number of
 trials at 5 % labels, judged on the validation part: the baseline's is its
 learning rate, the others' the weight of their own loss; the learning rate
 that it finds is everybody's. ``run`` trains and tests on held-out people,
-row by row, resumed where it stopped; ``table`` prints what is there. Results:
+row by row, resumed where it stopped; a run of other settings that lies in a
+row's folder is moved aside. ``table`` prints what is there. Results:
 ``benchmarks/results/metric_pose_supervision.json``.
 """
 from __future__ import annotations
@@ -28,6 +34,7 @@ import numpy as np
 from mmengine.config import Config
 
 import mirrorpose  # noqa: F401  (registers everything)
+from mirrorpose.engine.identity import config_entries, config_hash
 from mirrorpose.engine.runner import PoseRunner
 from mirrorpose.utils.files import write_text
 
@@ -42,14 +49,31 @@ LABELS: dict[str, dict[str, Any]] = {
 #: Epochs of a row, of 693, 80 and 80 iterations: minutes of a core.
 EPOCHS = dict(lifting=2, synthetic=15, mocap=15)
 METHODS = ('baseline', 'metric', 'metric+identity')
+#: Beyond the paper; by default at these labels alone.
+OPTIONS = ('metric+uncertainty', 'metric+consistency')
+OPTIONS_LABELS = ('5 %', )
 RATES = (3e-4, 1e-3, 3e-3)
-WEIGHTS = dict(metric=(.03, .1, .3), identity=(.01, .03, .1))
+WEIGHTS = dict(metric=(.03, .1, .3), identity=(.01, .03, .1),
+               consistency=(.03, .1, .3))
+#: Where nothing is tuned.
+CHOSEN = dict(rate=1e-3, metric=.1, identity=.03, consistency=.1)
 KEY = 'canonical_frame/MPJPE'
+SURE = tuple(f'sureness/{k}' for k in (
+    'MPJPE@25', 'MPJPE@50', 'MPJPE@100', 'best@50', 'rank_correlation'))
 
 
 def config(data: str, method: str, labels: str, seed: int,
            chosen: dict[str, float], tuning: bool = False) -> Config:
-    """A row's config."""
+    """A row's config.
+
+    Args:
+        data (str): Of ``CONFIGS``.
+        method (str): Of ``METHODS`` or ``OPTIONS``.
+        labels (str): Of ``LABELS``.
+        seed (int): Of weights, batches and of who is annotated.
+        chosen (dict[str, float]): Learning rate and weights, see ``CHOSEN``.
+        tuning (bool): Test on the validation part.
+    """
     cfg = Config.fromfile(ROOT / 'configs' / f'{CONFIGS[data]}.py')
     plan = dict(LABELS[labels], seed=seed)
     if labels.startswith('one'):
@@ -64,8 +88,16 @@ def config(data: str, method: str, labels: str, seed: int,
         cfg.model.adversary.loss_weight = chosen['identity']
     else:
         cfg.model.adversary = None
+    if method == 'metric+consistency':
+        cfg.model.consistency_weight = chosen['consistency']
     cfg.randomness = dict(seed=seed)
     cfg.val_evaluator = [dict(type='PoseErrors3D', frame='canonical')]
+    # Retrieval is measured by retrieval_table.py.
+    cfg.test_evaluator = [*cfg.val_evaluator,
+                          dict(type='PoseErrors3D', frame='camera')]
+    if method == 'metric+uncertainty':
+        cfg.model.head.uncertainty = dict()
+        cfg.test_evaluator.append(dict(type='PoseSureness'))
     if tuning:
         cfg.test_dataloader = cfg.val_dataloader
         cfg.test_evaluator = cfg.val_evaluator
@@ -86,18 +118,31 @@ def first_person(cfg: Config) -> str:
     from mmengine.registry import init_default_scope
     from mmpose.registry import DATASETS
     init_default_scope('mmpose')
-    data = DATASETS.build(dict(cfg.train_dataloader.dataset, annotated=None))
-    return sorted(set(data.view_groups()['subject'].tolist()))[0]
+    # Without images, which need not be drawn for that.
+    data = DATASETS.build(dict(cfg.train_dataloader.dataset, annotated=None,
+                               inputs='keypoints'))
+    return data.subjects[0]
 
 
 def trained(cfg: Config, name: str) -> dict[str, float]:
     """Trains what is left of a row, and tests it."""
     folder = ROOT / 'work_dirs' / 'metric_pose' / name
-    done = folder / 'scores.json'
+    done, mark = folder / 'scores.json', folder / 'settings.txt'
+    digest = config_hash(config_entries(cfg))
+    if folder.exists() and not (mark.is_file()
+                                and mark.read_text() == digest):
+        aside = folder.with_name(f'{folder.name}.before-{digest}')
+        print(f'{folder} is of other settings: moved to {aside.name}',
+              flush=True)
+        folder.rename(aside)
     if done.is_file():
         return json.loads(done.read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(mark, digest)
     cfg.work_dir, cfg.resume = str(folder), True
     cfg.experiment_name = name.replace('/', '_')
+    # Or the first run's would be everybody's.
+    cfg.visualizer.name = cfg.experiment_name
     start = time.process_time()
     runner = PoseRunner.from_cfg(cfg)
     runner.train()
@@ -121,12 +166,13 @@ def keep(data: str, part: str, values: Any) -> None:
 
 def tune(data: str) -> None:
     """Three trials each, at 5 % labels, on the validation part."""
-    chosen = dict(rate=1e-3, metric=.1, identity=.03)
+    chosen = dict(CHOSEN)
     trials: dict[str, dict[str, float]] = {}
     for name, method, values in (
             ('rate', 'baseline', RATES),
             ('metric', 'metric', WEIGHTS['metric']),
-            ('identity', 'metric+identity', WEIGHTS['identity'])):
+            ('identity', 'metric+identity', WEIGHTS['identity']),
+            ('consistency', 'metric+consistency', WEIGHTS['consistency'])):
         found = {}
         for value in values:
             cfg = config(data, method, '5 %', 100, {**chosen, name: value},
@@ -138,15 +184,23 @@ def tune(data: str) -> None:
         keep(data, 'tuning', dict(chosen=chosen, trials=trials))
 
 
-def run(data: str, seeds: int, labels: list[str]) -> None:
+def methods_at(labels: str, methods: list[str] | None) -> list[str]:
+    """What is trained with these labels; by default all that belongs."""
+    if methods:
+        return methods
+    return [*METHODS, *(OPTIONS if labels in OPTIONS_LABELS else ())]
+
+
+def run(data: str, seeds: int, labels: list[str],
+        methods: list[str] | None = None) -> None:
     """All rows; those of the first seed first."""
     if 'tuning' not in held().get(data, {}):
         raise SystemExit(f'first: benchmarks/metric_pose_supervision.py tune '
                          f'{data}')
-    chosen = held()[data]['tuning']['chosen']
+    chosen = {**CHOSEN, **held()[data]['tuning']['chosen']}
     for seed in range(seeds):
         for share in labels:
-            for method in METHODS:
+            for method in methods_at(share, methods):
                 name = f'{method}/{share}/{seed}'
                 scores = trained(
                     config(data, method, share, seed, chosen),
@@ -173,6 +227,30 @@ def table(data: str) -> None:
             gain = 100 * (1 - np.array(means[1:]) / means[0])
             print(f'{share:10s}' + ''.join(cells) + '   gain '
                   + ', '.join(f'{g:+.1f} %' for g in gain))
+    beyond(rows)
+
+
+def beyond(rows: dict[str, dict[str, float]]) -> None:
+    """Prints what options add to ``metric``, over common seeds."""
+    for method in OPTIONS:
+        for share in LABELS:
+            its, plain = ({k.rpartition('/')[2]: v for k, v in rows.items()
+                           if k.startswith(f'{name}/{share}/')}
+                          for name in (method, 'metric'))
+            seeds = sorted(set(its) & set(plain))
+            if not seeds:
+                continue
+            print(f'\n{method}, {share}, {len(seeds)} seeds')
+            for key in (KEY, 'camera_frame/MPJPE'):
+                gain = [100 * (1 - its[s][key] / plain[s][key])
+                        for s in seeds]
+                print(f'  {key}: {np.mean([its[s][key] for s in seeds]):.1f}'
+                      f' mm, {np.mean(gain):+.1f} ± {np.std(gain):.1f} % '
+                      'less than metric')
+            for key in SURE:
+                found = [its[s][key] for s in seeds if key in its[s]]
+                if found:
+                    print(f'  {key}: {np.mean(found):.2f}')
 
 
 def main() -> None:
@@ -183,11 +261,15 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--labels', nargs='+', choices=list(LABELS),
                         default=list(LABELS))
+    parser.add_argument('--methods', nargs='+',
+                        choices=[*METHODS, *OPTIONS],
+                        help='default: the first three, and the others at '
+                        f'{", ".join(OPTIONS_LABELS).replace("%", "%%")}')
     args = parser.parse_args()
     if args.what == 'tune':
         tune(args.data)
     elif args.what == 'run':
-        run(args.data, args.seeds, args.labels)
+        run(args.data, args.seeds, args.labels, args.methods)
     else:
         table(args.data)
 

@@ -1,6 +1,7 @@
 # An ordinary mmpose model, heatmaps by ResNet-18, to which an EmbeddingHead
-# with HardNetLoss is added: the head that was there goes on beside it. Views
-# of the embedded world; both losses train the backbone.
+# with HardNetLoss and an IdentityAdversary is added: the head that was there
+# goes on beside it. Views of the embedded world; all losses train the
+# backbone.
 _base_ = ['./_base_/default_runtime.py',
           './_base_/datasets/synthetic_views.py']
 
@@ -19,6 +20,9 @@ model = dict(
         loss=dict(type='HardNetLoss', near_seconds=1., warm_up=160,
                   # a heatmap's squared error is small
                   loss_weight=0.001),
+        # Who it is shall not be told by the embedding: 16 training people.
+        adversary=dict(type='IdentityAdversary', num_subjects=16,
+                       loss_weight=0.0001),
         beside=dict(
             type='HeatmapHead', in_channels=256, out_channels=17,
             deconv_out_channels=(64, 64, 64),
@@ -29,14 +33,17 @@ model = dict(
 # Heatmaps of the 2D joints, and what EmbeddingHead has to know of a view.
 views_meta = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',
               'input_size', 'input_center', 'input_scale', 'flip_indices',
-              'dataset_name', 'subject', 'sequence', 'seconds', 'camera',
-              'view_group')
+              'dataset_name', 'subject', 'subject_index', 'sequence',
+              'seconds', 'camera', 'view_group')
 pipeline = [dict(type='GetBBoxCenterScale', padding=1.),
             dict(type='TopdownAffine', input_size=codec['input_size']),
             dict(type='GenerateTarget', encoder=codec),
             dict(type='PackPoseInputs', meta_keys=views_meta)]
-# No flips: all views of an instant would have to be flipped alike.
-train_dataloader = dict(dataset=dict(pipeline=pipeline, augmentation=None))
+# No flips: all views of an instant would have to be flipped alike. No 3D
+# labels are read, so none are asked for.
+train_dataloader = dict(
+    batch_size=64, sampler=dict(annotated_groups=0),
+    dataset=dict(pipeline=pipeline, augmentation=None))
 val_dataloader = dict(dataset=dict(pipeline=pipeline))
 test_dataloader = dict(dataset=dict(pipeline=pipeline))
 val_evaluator = dict(_delete_=True, type='PCKAccuracy', thr=0.2,

@@ -6,10 +6,18 @@ r"""Find people in like poses: in files of 2D or 3D poses, or in images.
         --checkpoint FILE
     python tools/search_poses.py find index.npz query.jpg --model CONFIG \
         --checkpoint FILE --sheet found.png
+    python tools/search_poses.py build index.npz a.json --from coco_17 \
+        --model configs/metric_pose_lifting_mocap.py --checkpoint FILE
+
+Without a model, poses are compared as they are. With a model of 2D poses (the
+last line) they are compared by its embeddings, which are alike from every
+view; with a model of images, images are. An index remembers its model and is
+searched by no other.
 
 Files of 2D poses are those of complete_poses.py (mmpose, COCO, AlphaPose,
 npz); an .npz with keypoints_3d (N, K, 3) in mm holds 3D poses, which are
-compared from every side. Missing joints are left out of each comparison.
+compared from every side. Joints may be missing: without a model they are left
+out of each comparison, with one they are no input.
 """
 
 from __future__ import annotations
@@ -53,7 +61,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         sub.add_argument('--every', type=int, default=1, metavar='N',
                          help='take every N-th pose (default: 1)')
         sub.add_argument('--model', metavar='CONFIG.py',
-                         help='for images: a model with an EmbeddingHead')
+                         help='a model with an EmbeddingHead, for images, or '
+                         'of 2D poses (with a PoseEncoder)')
         sub.add_argument('--checkpoint', metavar='FILE')
         if name == 'build':
             sub.add_argument('--turn', choices=['none', 'rotation'],
@@ -129,62 +138,105 @@ def _read_file(file: str) -> tuple[np.ndarray, np.ndarray, list[str], Any]:
              for t in tracks for i in range(len(t.keypoints))], read.joints)
 
 
-def _model(args: argparse.Namespace) -> Any:
+def _model(args: argparse.Namespace, why: str) -> Any:
     if not args.model:
-        raise cli.UsageError('images need --model, whose head is an '
+        raise cli.UsageError(f'{why} --model, whose head is an '
                              'EmbeddingHead.')
     cli.require_config(args.model)
-    if args.checkpoint:
-        cli.require_checkpoint(args.checkpoint)
+    if not args.checkpoint:
+        raise cli.UsageError('--model needs --checkpoint: without it the '
+                             'weights are random.')
+    cli.require_checkpoint(args.checkpoint)
     from mirrorpose.apis import load_model
     return load_model(args.model, args.checkpoint)
 
 
+def _are_images(args: argparse.Namespace) -> bool:
+    kinds = {f.lower().endswith(IMAGES) for f in args.files}
+    if len(kinds) > 1:
+        raise cli.UsageError('images and files of poses cannot be mixed.')
+    return kinds.pop()
+
+
+def _known(poses: Poses, model: Any) -> Poses:
+    """Those of which the model knows three joints."""
+    from mirrorpose.apis.embedding import LEAST_JOINTS, to_model_joints
+    seen = to_model_joints(model, poses.points, poses.visible,
+                           poses.joints)[1]
+    keep = np.flatnonzero(seen.sum(1) >= LEAST_JOINTS)
+    if not len(keep):
+        raise cli.UsageError(f'no pose has {LEAST_JOINTS} joints that the '
+                             'model knows.')
+    if len(keep) < len(poses.names):
+        print(f'{len(poses.names) - len(keep)} poses have fewer than '
+              f'{LEAST_JOINTS} joints that the model knows: left out')
+    return Poses(poses.points[keep], poses.visible[keep],
+                 [poses.names[i] for i in keep], poses.joints)
+
+
 def build(args: argparse.Namespace) -> str:
     """Make or extend an index."""
-    from mirrorpose.apis.embedding import embed_images
     from mirrorpose.apis.pose_index import PoseIndex
     old = PoseIndex.load(args.index) if args.add else None
-    if args.files[0].lower().endswith(IMAGES):
-        values, names = embed_images(_model(args), args.files), args.files
-        if old is None:
-            index = PoseIndex.from_embeddings(values, names)
-        else:
-            (index := old).add(values, names)
+    images = _are_images(args)
+    if args.turn and (images or args.model):
+        raise cli.UsageError('--turn is for poses that are compared as they '
+                             'are, without --model.')
+    if images:
+        new = PoseIndex.from_images(args.files,
+                                    _model(args, 'images need'))
+    elif args.model:
+        model = _model(args, '')
+        poses = _known(read_poses(args), model)
+        new = PoseIndex.from_keypoints(
+            poses.points, model, poses.visible,
+            [dict(name=n) for n in poses.names], poses.joints)
     else:
+        if old is not None and old.kind != 'poses':
+            raise cli.UsageError(f'{args.index} holds {old.kind}: add with '
+                                 'the --model that made it.')
         poses = read_poses(args)
-        items = [dict(name=n) for n in poses.names]
-        if old is None:
-            index = PoseIndex.from_poses(poses.points, poses.visible, items,
-                                         poses.joints, args.turn)
-        else:
-            (index := old).add(poses.points, items, poses.visible,
-                               poses.joints)
-    index.save(args.index)
-    return f'{args.index}: {len(index)} {index.kind}'
+        new = PoseIndex.from_poses(
+            poses.points, poses.visible,
+            [dict(name=n) for n in poses.names], poses.joints,
+            old.turn if old is not None else args.turn)
+    if old is not None:
+        old.extend(new)
+        new = old
+    new.save(args.index)
+    return f'{args.index}: {len(new)} {new.kind}'
 
 
 def find(args: argparse.Namespace) -> str:
     """Search an index, print what was found, and draw it."""
-    from mirrorpose.apis.embedding import embed_images
+    from mirrorpose.apis.embedding import embed_images, embed_keypoints
     from mirrorpose.apis.pose_index import PoseIndex
     from mirrorpose.visualization.drawing import png
     from mirrorpose.visualization.gallery import Row
     from mirrorpose.visualization.sheets import picture_sheet
     index = PoseIndex.load(args.index)
-    images = args.files[0].lower().endswith(IMAGES)
-    if images != (index.kind == 'embeddings'):
-        raise cli.UsageError(f'{args.index} holds {index.kind}: ask it with '
-                             f'{"poses" if images else "images"}.')
-    if images:
-        names = [str(f) for f in args.files]
-        poses = None
-        found = index.search(embed_images(_model(args), names), args.k)
-    else:
+    images = _are_images(args)
+    if index.kind == 'poses':
+        if images or args.model:
+            raise cli.UsageError(
+                f'{args.index} holds poses that are compared as they are: '
+                'ask it with poses, without --model, or build it with one.')
         poses = read_poses(args)
-        names = poses.names
         found = index.search(poses.points, args.k, poses.visible,
                              poses.joints)
+    else:
+        model = _model(args, f'{args.index} holds embeddings of '
+                       f'{"images" if index.drawn is None else "2D poses"}: '
+                       'it needs the')
+        if images:
+            poses = None
+            asked = embed_images(model, args.files)
+        else:
+            poses = _known(read_poses(args), model)
+            asked = embed_keypoints(model, poses.points, poses.visible,
+                                    poses.joints)
+        found = index.search(asked, args.k, model=model)
+    names = [str(f) for f in args.files] if poses is None else poses.names
     unit = '' if index.kind == 'embeddings' or index.unit_size else ' mm'
     for name, items, row in zip(names, found.items, found.distances):
         print(name + ': ' + ', '.join(
@@ -208,25 +260,37 @@ def _name(item: Any) -> str:
 
 def _tiles(index: Any, poses: Poses | None, names: list[str], found: Any,
            q: int, unit: str) -> list:
-    from mirrorpose.datasets.reading import read_image
     from mirrorpose.structures import Skeleton
-    from mirrorpose.visualization.sheets import image_tile, pose_tile
+    from mirrorpose.visualization.sheets import pose_tile
     places = [p for p in found.indices[q] if p >= 0]
     captions = [f'{d:.3g}{unit} {_name(i)}' for d, i in zip(
         found.distances[q], found.items[q])]
+    title = f'query {names[q]}'
     if poses is None:
-        files = [names[q]] + [index.items[p] for p in places]
-        return [image_tile(c, np.ascontiguousarray(
-            read_image(f)[..., ::-1])) for c, f in zip(
-                [f'query {names[q]}', *captions], files)]
-    skeleton = Skeleton.from_name(poses.joints)
-    pose, seen = poses.points[q], poses.visible[q]
-    tiles = [pose_tile(f'query {names[q]}', pose, seen, skeleton)]
+        tiles = [_picture(title, names[q])]
+    else:
+        skeleton = Skeleton.from_name(poses.joints)
+        pose, seen = poses.points[q], poses.visible[q]
+        tiles = [pose_tile(title, pose, seen, skeleton)]
     for place, caption in zip(places, captions):
-        other, there = index.values[place], index.visible[place]
-        tiles.append(pose_tile(caption, _turned(
-            other, pose, there & seen, index.turn), there, skeleton))
+        if index.kind == 'poses':
+            other, there = index.values[place], index.visible[place]
+            tiles.append(pose_tile(caption, _turned(
+                other, pose, there & seen, index.turn), there, skeleton))
+        elif index.drawn is not None:
+            made = index.drawn[place]
+            tiles.append(pose_tile(caption, made[:, :2], made[:, 2] > 0,
+                                   Skeleton.from_name(index.joints)))
+        else:
+            tiles.append(_picture(caption, _name(index.items[place])))
     return tiles
+
+
+def _picture(caption: str, file: str) -> Any:
+    from mirrorpose.datasets.reading import read_image
+    from mirrorpose.visualization.sheets import image_tile
+    return image_tile(caption, np.ascontiguousarray(
+        read_image(file)[..., ::-1]))
 
 
 def _turned(pose: np.ndarray, to: np.ndarray, both: np.ndarray,

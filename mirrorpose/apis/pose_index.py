@@ -1,11 +1,8 @@
 """An index of people by their pose: build, save, load, add, search."""
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +12,20 @@ from torch import Tensor, nn
 
 from ..structures import Skeleton
 from ..structures.pairwise import TURNS, paired_distances, pairwise_distances
-from ..utils.files import write_atomically
 from ..utils.nearest import best, nearest
-from .embedding import centred_poses, embed_images, unit_vectors
+from .embedding import (
+    centred_poses,
+    embed_images,
+    embed_keypoints,
+    model_joints,
+    to_model_joints,
+    unit_vectors,
+)
+from .index_files import read_index, write_index
+from .model_identity import model_digest
 
 #: What an index holds.
 KINDS = ('embeddings', 'poses')
-_MAGIC = 'mirrorpose pose index'
-_VERSION = 1
 
 
 class Found(NamedTuple):
@@ -48,8 +51,9 @@ class PoseIndex:
     after centring, and by ``turn`` and ``unit_size`` rotation (in the image
     plane for 2D) and scaling to one size. Missing joints need no treatment.
 
-    Built by :meth:`from_embeddings`, :meth:`from_poses` or
-    :meth:`from_images`.
+    Built by :meth:`from_embeddings`, :meth:`from_poses`,
+    :meth:`from_images` or :meth:`from_keypoints`; the last two note which
+    model made the embeddings, and those of another are refused.
 
     Args:
         kind (str): One of ``KINDS``.
@@ -58,10 +62,16 @@ class PoseIndex:
         visible (np.ndarray, optional): (N, K) bool, for poses.
         items (Sequence): N names or plain JSON values: what a user gets
             back.
-        joints (str, optional): Name of the joint set of poses.
+        joints (str, optional): Name of the joint set of poses, or of
+            ``drawn``.
         turn (str): ``'rotation'`` or ``'none'``.
         unit_size (bool): Size does not count.
         least (int): Common joints that a comparison of poses needs.
+        model (Mapping, optional): Of embeddings, the
+            :func:`.model_digest` of what made them.
+        drawn (np.ndarray, optional): Of embeddings of 2D poses: these,
+            (N, K, 3) x, y and 1 where present; float32. Searches do not
+            read them.
 
     Raises:
         TypeError: Items that JSON cannot hold.
@@ -71,7 +81,9 @@ class PoseIndex:
     def __init__(self, kind: str, values: np.ndarray,
                  visible: np.ndarray | None, items: Sequence[Any],
                  joints: str | None = None, turn: str = 'none',
-                 unit_size: bool = False, least: int = 3) -> None:
+                 unit_size: bool = False, least: int = 3,
+                 model: Mapping[str, str] | None = None,
+                 drawn: np.ndarray | None = None) -> None:
         if kind not in KINDS or turn not in TURNS or least < 2:
             raise ValueError(
                 f'kind must be of {list(KINDS)}, turn of {list(TURNS)} and '
@@ -81,6 +93,8 @@ class PoseIndex:
         self.values = np.ascontiguousarray(values, np.float32)
         self.visible = None if visible is None else np.asarray(visible, bool)
         self.items = _plain(items)
+        self.model = dict(model) if model else None
+        self.drawn = None if drawn is None else np.asarray(drawn, np.float32)
         shape = self.values.shape
         if len(shape) != (2 if kind == 'embeddings' else 3) or (
                 kind == 'poses' and (shape[2] not in (2, 3)
@@ -88,6 +102,9 @@ class PoseIndex:
                                      or self.visible.shape != shape[:2])):
             raise ValueError(f'an index of {kind} cannot hold values of the '
                              f'shape {shape}')
+        if self.drawn is not None and self.drawn.shape[:1] != shape[:1]:
+            raise ValueError(f'{len(self.drawn)} drawn poses for '
+                             f'{len(self.values)} {kind}')
         if len(self.items) != len(self.values):
             raise ValueError(f'{len(self.items)} items for '
                              f'{len(self.values)} {kind}')
@@ -171,8 +188,34 @@ class PoseIndex:
         """
         if items is None and all(isinstance(i, (str, Path)) for i in images):
             items = [str(i) for i in images]
-        return cls.from_embeddings(embed_images(model, images, batch_size),
-                                   items)
+        values = unit_vectors(embed_images(model, images, batch_size))
+        return cls('embeddings', values, None, _or_numbers(items, values),
+                   model=model_digest(model))
+
+    @classmethod
+    def from_keypoints(cls, keypoints: Any, model: nn.Module,
+                       visible: Any = None,
+                       items: Sequence[Any] | None = None,
+                       joints: str | Skeleton | None = None) -> PoseIndex:
+        """Indexes 2D poses by a lifting model's embeddings.
+
+        So poses are compared by what they are in 3D, from whatever side.
+
+        Args:
+            keypoints (np.ndarray | Tensor): (N, K, 2) pixels, NaN where
+                absent.
+            model (nn.Module): See :func:`.embed_keypoints`.
+            visible (np.ndarray | Tensor, optional): (N, K).
+            items (Sequence, optional): Defaults to the numbers from 0.
+            joints (str | Skeleton, optional): The K joints. Defaults to the
+                model's.
+        """
+        values = unit_vectors(embed_keypoints(model, keypoints, visible,
+                                              joints))
+        points, seen = to_model_joints(model, keypoints, visible, joints)
+        return cls('embeddings', values, None, _or_numbers(items, values),
+                   model_joints(model).name, model=model_digest(model),
+                   drawn=np.concatenate([points, seen[..., None]], -1))
 
     def add(self, values: Any, items: Sequence[Any] | None = None,
             visible: Any = None,
@@ -193,12 +236,43 @@ class PoseIndex:
         count = len(self)
         if items is None:
             items = range(count, count + len(made))
-        new = PoseIndex(self.kind, made, seen, items, self.joints, self.turn,
-                        self.unit_size, self.least)
-        self.values = np.concatenate([self.values, new.values])
+        drawn = None if self.drawn is None else np.zeros(
+            (len(made), *self.drawn.shape[1:]), np.float32)
+        self.extend(PoseIndex(
+            self.kind, made, seen, items, self.joints, self.turn,
+            self.unit_size, self.least, self.model, drawn))
+
+    def extend(self, other: PoseIndex) -> None:
+        """Adds all that another index holds.
+
+        Raises:
+            ValueError: It is of another kind, size, joint set or model.
+        """
+        if (self.kind, self.turn, self.unit_size, self.drawn is None) != (
+                other.kind, other.turn, other.unit_size,
+                other.drawn is None):
+            raise ValueError(f'{other} does not go into {self}: their '
+                             'items are not compared alike')
+        self._check_model(other.model)
+        self._check_fit(other.values, other.joints)
+        self.values = np.concatenate([self.values, other.values])
         if self.visible is not None:
-            self.visible = np.concatenate([self.visible, new.visible])
-        self.items += new.items
+            self.visible = np.concatenate([self.visible, other.visible])
+        if self.drawn is not None:
+            self.drawn = np.concatenate([self.drawn, other.drawn])
+        self.items += other.items
+
+    def _check_model(self, digest: Mapping[str, str] | None) -> None:
+        if None in (self.model, digest) or self.model == digest:
+            return
+        assert self.model is not None and digest is not None
+        other = ' and '.join(k for k in self.model
+                             if self.model[k] != digest.get(k))
+        raise ValueError(
+            'embeddings of different models cannot be compared: the index '
+            f'was made by {_named(self.model)}, this is {_named(digest)} '
+            f'(another {other}). Take the config and the checkpoint that '
+            'it was built with, or build it again')
 
     def _read(self, values: Any, visible: Any, joints: Any
               ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -207,22 +281,28 @@ class PoseIndex:
             made = unit_vectors(values)
         else:
             made, seen = centred_poses(values, visible, self.least)
-            name = joints.name if isinstance(joints, Skeleton) else joints
-            if name is not None and self.joints not in (None, name):
-                raise ValueError(
-                    f'the index holds poses of {self.joints!r}, not of '
-                    f'{name!r}: convert them with Skeleton.convert')
+        self._check_fit(made, joints)
+        return made, seen
+
+    def _check_fit(self, made: np.ndarray,
+                   joints: str | Skeleton | None) -> None:
+        name = joints.name if isinstance(joints, Skeleton) else joints
+        if self.kind == 'poses' and name is not None \
+                and self.joints not in (None, name):
+            raise ValueError(
+                f'the index holds poses of {self.joints!r}, not of '
+                f'{name!r}: convert them with Skeleton.convert')
         if made.shape[1:] != self.values.shape[1:]:
             raise ValueError(
                 f'the index holds {self.kind} of the shape '
                 f'{self.values.shape[1:]}, not {made.shape[1:]}: another '
                 'model or joint set?')
-        return made, seen
 
     # -- search -----------------------------------------------------------
     def search(self, queries: Any, k: int = 5, visible: Any = None,
                joints: str | Skeleton | None = None,
-               device: str | torch.device = 'cpu') -> Found:
+               device: str | torch.device = 'cpu',
+               model: Any = None) -> Found:
         """The k nearest of each query.
 
         Args:
@@ -233,6 +313,9 @@ class PoseIndex:
             joints (str | Skeleton, optional): Of the queries.
             device (str | torch.device): That searches. Defaults to
                 ``'cpu'``.
+            model (nn.Module, optional): What has made the queries: refused
+                where another model made the index. Defaults to None: nobody
+                knows.
 
         Returns:
             Found: Distances of embeddings in [0, 2], of poses in their unit
@@ -241,6 +324,7 @@ class PoseIndex:
         Raises:
             ValueError: Queries that do not fit the index, or k below 1.
         """
+        self._check_model(model_digest(model))
         made, seen = self._read(queries, visible, joints)
         query, held = (torch.from_numpy(v).to(device)
                        for v in (made, self.values))
@@ -286,22 +370,12 @@ class PoseIndex:
         Raises:
             ValueError: The name does not end in ``.npz``.
         """
-        path = Path(path)
-        if path.suffix != '.npz':
-            raise ValueError(f'an index is written as .npz, got {path}')
-        head = dict(format=_MAGIC, version=_VERSION, kind=self.kind,
-                    joints=self.joints, turn=self.turn,
-                    unit_size=self.unit_size, least=self.least,
-                    items=self.items)
-        arrays = dict(values=self.values)
-        if self.visible is not None:
-            arrays['visible'] = self.visible
-        head['digest'] = _digest(arrays)
-        text = np.frombuffer(json.dumps(head).encode(), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, head=text, **arrays)
-        write_atomically(path, lambda part: part.write_bytes(
-            buffer.getvalue()))
+        arrays = {k: getattr(self, k) for k in ('values', 'visible', 'drawn')
+                  if getattr(self, k) is not None}
+        write_index(path, dict(
+            kind=self.kind, joints=self.joints, turn=self.turn,
+            unit_size=self.unit_size, least=self.least, items=self.items,
+            model=self.model), arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> PoseIndex:
@@ -311,29 +385,16 @@ class PoseIndex:
             FileNotFoundError: There is no such file.
             ValueError: The file is no index, damaged, or of a later version.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f'there is no index {path}')
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {k: file[k] for k in file.files}
-            head = json.loads(arrays.pop('head').tobytes())
-            if head['format'] != _MAGIC:
-                raise KeyError(head['format'])
-        except (OSError, ValueError, KeyError, TypeError, EOFError,
-                AttributeError, zipfile.BadZipFile) as error:
-            raise ValueError(f'{path} is no index of mirrorpose, or damaged; '
-                             f'build it again ({error!r})') from error
-        if head['version'] > _VERSION:
-            raise ValueError(f'{path} is an index of version '
-                             f'{head["version"]}, this mirrorpose reads up '
-                             f'to {_VERSION}: update it')
-        if head.get('digest') != _digest(arrays):
-            raise ValueError(f'{path} is damaged: its content is not what '
-                             'was written. Build it again')
+        head, arrays = read_index(path)
         return cls(head['kind'], arrays['values'], arrays.get('visible'),
                    head['items'], head['joints'], head['turn'],
-                   head['unit_size'], head['least'])
+                   head['unit_size'], head['least'], head.get('model'),
+                   arrays.get('drawn'))
+
+
+def _named(digest: Mapping[str, str]) -> str:
+    return (f'{digest.get("model")} (config {digest.get("config")}, weights '
+            f'{digest.get("weights")})')
 
 
 def _or_numbers(items: Sequence[Any] | None, values: np.ndarray
@@ -348,12 +409,3 @@ def _plain(items: Sequence[Any]) -> list[Any]:
     except (TypeError, ValueError) as error:
         raise TypeError('items of an index must be what JSON holds (text, '
                         f'numbers, lists, mappings): {error}') from error
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f'{name}{array.dtype.str}{array.shape}'.encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

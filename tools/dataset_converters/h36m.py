@@ -27,7 +27,10 @@ but measured: the frame whose projection meets the 2D joints is taken, and it
 is an error if neither does. Writes, all or nothing, ``OUT/h36m/views.npz``
 and ``OUT/h36m/images.zip`` (layout: ``mirrorpose/datasets/multiview/
 prepared.py``), with all 32 joints from the originals and 17 from mmpose's.
-A missing view stays missing; a missing 3D file is an error.
+Of the videos' 50 frames a second every 5th is kept (``--step``), and every
+64th, on which poses are tested (``--test-step``), where SOURCE has it:
+mmpose's script keeps every 5th alone. A missing view stays missing; a missing
+3D file is an error.
 
 This was written from the layout that public loaders agree about, and tested
 on fixtures of it. The data need a licence and were not at hand; the cameras
@@ -199,8 +202,13 @@ def read_cdf(path: Path, size: int) -> np.ndarray:
     return table.reshape(len(table), 32, size)
 
 
+def kept(frames: np.ndarray, steps: Sequence[int]) -> np.ndarray:
+    """(T,) bool: frames (T,) that are a multiple of one of ``steps``."""
+    return (frames[:, None] % np.array(steps) == 0).any(1)
+
+
 def read_originals(root: Path, subjects: Sequence[str],
-                   step: int) -> Iterator[Film]:
+                   steps: Sequence[int]) -> Iterator[Film]:
     """Films of the unpacked originals, subject by subject."""
     for subject in subjects:
         features = root / subject / 'MyPoseFeatures'
@@ -227,7 +235,8 @@ def read_originals(root: Path, subjects: Sequence[str],
             if len(pixels) != len(points):
                 raise ConversionError(f'{file} has {len(pixels)} frames, '
                                       f'{three} {len(points)}')
-            frames = np.arange(0, len(pixels), step)
+            frames = np.arange(len(pixels))
+            frames = frames[kept(frames, steps)]
             yield Film(subject, action.replace(' ', '_'), camera, frames,
                        pixels[frames], points[frames], video)
 
@@ -236,7 +245,7 @@ _NAME = re.compile(r'^(S\d+)_(.+)\.(\d+)_(\d+)\.jpg$')
 
 
 def read_mmpose(root: Path, subjects: Sequence[str],
-                step: int) -> Iterator[Film]:
+                steps: Sequence[int]) -> Iterator[Film]:
     """Films of what mmpose's script has written."""
     files = sorted(root.glob('annotation_body3d/fps*/h36m_t*.npz'))
     names: list[str] = []
@@ -274,7 +283,7 @@ def read_mmpose(root: Path, subjects: Sequence[str],
         if subject not in wanted:
             continue
         mine = np.array(rows)[np.argsort(number[rows])]
-        mine = mine[number[mine] % step == 0]
+        mine = mine[kept(number[mine], steps)]
         if len(mine):
             yield Film(subject, action, camera, number[mine], two[mine],
                        three[mine], [root / 'images' / names[i]
@@ -320,16 +329,17 @@ def film_images(film: Film) -> Iterator[np.ndarray]:
 def convert(args: argparse.Namespace) -> None:
     """Converts; see the module's text."""
     root = Path(args.source)
+    steps = [s for s in (args.step, args.test_step) if s]
     mmpose = bool(list(root.glob('annotation_body3d/fps*/h36m_t*.npz')))
     films: Iterator[Film]
     if mmpose:
         cameras = read_pickled_cameras(
             _there(root / 'annotation_body3d' / 'cameras.pkl'))
-        films = read_mmpose(root, args.subjects, args.step)
+        films = read_mmpose(root, args.subjects, steps)
         joints = SKELETON.joints
     elif (root / 'metadata.xml').is_file():
         cameras = read_metadata(root / 'metadata.xml')
-        films = read_originals(root, args.subjects, args.step)
+        films = read_originals(root, args.subjects, steps)
         joints = H36M_32
     else:
         raise ConversionError(
@@ -394,9 +404,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--step', type=int, default=5, metavar='N',
                         help='keep frames 0, N, 2N ... (default: 5, 10 a '
                         'second)')
+    parser.add_argument('--test-step', type=int, default=64, metavar='N',
+                        help='and frames 0, N, 2N ..., on which poses are '
+                        'tested (default: 64; 0: none)')
     add_crop_options(parser)
     args = parser.parse_args(arguments)
     check_crop_options(args)
+    if args.test_step < 0:
+        raise ConversionError(f'test-step is at least 0, got '
+                              f'{args.test_step}')
     convert(args)
 
 

@@ -10,11 +10,28 @@ source = dict(_delete_=True, type='PreparedViews', folder='h36m',
               image_size=image_size)
 held_out = dict(_delete_=True, val=['S8'], test=['S9', 'S11'])
 views = dict(data_root=data_root, source=source, held_out=held_out)
-train_dataloader = dict(dataset=dict(views, annotated=annotated))
-val_dataloader = dict(dataset=dict(views, stride=320))
-# Every 64th frame of the video; frames are kept at steps of 5.
-test_dataloader = dict(dataset=dict(views, stride=320))
+# Spec 4.3: 64 pairs, 16 of each of four people, and 32 labelled images.
+groups_per_batch, annotated_groups = 64, 16
+train_dataloader = dict(
+    batch_size=_base_.views_per_group * (groups_per_batch
+                                         + annotated_groups),
+    sampler=dict(groups_per_batch=groups_per_batch,
+                 annotated_groups=annotated_groups),
+    dataset=dict(views, annotated=annotated))
+# Frames of the videos, 50 a second: poses on every 64th, which the converter
+# keeps beside every 5th; retrieval on every 10th (spec 4.3, 4.4). mmpose's
+# script keeps every 5th alone, so there every 320th is left for poses.
+pose_frames, retrieval_frames = 64, 10
+val_dataloader = dict(dataset=dict(views, stride=pose_frames))
+test_dataloader = dict(
+    dataset=dict(views, stride=[pose_frames, retrieval_frames]))
 val_evaluator = [
     dict(type='PoseErrors3D', frame='canonical', by='action'),
     dict(type='PoseErrors3D', frame='camera', by='action')]
-test_evaluator = [*val_evaluator, dict(type='PoseRetrieval')]
+# For the frames of a published benchmark: stride=1 above, and
+# dict(type='PoseRetrieval', frame_keys='FOLDER') without OnFrames.
+test_evaluator = [
+    *[dict(type='OnFrames', every=pose_frames, metric=metric)
+      for metric in val_evaluator],
+    dict(type='OnFrames', every=retrieval_frames,
+         metric=dict(type='PoseRetrieval'))]

@@ -4,7 +4,9 @@
 data_root = ''
 annotated = dict(fraction=.1, seed=0)  # of the instants of each subject
 image_size = 96
-views_per_group, groups_per_batch = 2, 32  # of one process
+# Of one process: pairs of any instants, and half as many images with 3D
+# labels beside them, in every batch (spec 4.3: 64 and 32).
+views_per_group, groups_per_batch, annotated_groups = 2, 32, 8
 source = dict(
     type='SyntheticViews', subjects=24, clips=8, seconds=10., fps=2.,
     image_size=image_size, num_cameras=4)
@@ -16,10 +18,11 @@ augmentation = dict(flip=.5, scale=.1, shift=.05, colour=.2, erase=.1)
 views = dict(type='MultiViewDataset', source=source, data_root=data_root,
              split_by=split_by, held_out=held_out)
 train_dataloader = dict(
-    batch_size=views_per_group * groups_per_batch, num_workers=1,
-    persistent_workers=True, drop_last=True,
+    batch_size=views_per_group * (groups_per_batch + annotated_groups),
+    num_workers=1, persistent_workers=True, drop_last=True,
     sampler=dict(type='ViewGroupSampler', views_per_group=views_per_group,
-                 groups_per_batch=groups_per_batch, subjects_per_batch=4,
+                 groups_per_batch=groups_per_batch,
+                 annotated_groups=annotated_groups, subjects_per_batch=4,
                  gap_seconds=1.),
     dataset=dict(views, part='train', annotated=annotated,
                  augmentation=augmentation))

@@ -35,6 +35,7 @@ def annotated_instants(views: Views, rows: np.ndarray,
         np.ndarray: (len(rows),) bool.
 
     Raises:
+        TypeError: A subject that is no name.
         ValueError: An unknown key, subject or value.
     """
     plan = dict(plan or {})
@@ -56,6 +57,11 @@ def annotated_instants(views: Views, rows: np.ndarray,
     patterns = plan.get('subjects')
     if isinstance(patterns, str):
         patterns = [patterns]
+    for pattern in patterns or ():
+        if not isinstance(pattern, str):
+            raise TypeError(
+                f"{where}: annotated['subjects'] holds {pattern!r}, which is "
+                f'no name or pattern; the subjects are {present}')
     chosen = present if patterns is None else [
         s for s in present if any(fnmatchcase(s, p) for p in patterns)]
     for pattern in patterns or ():

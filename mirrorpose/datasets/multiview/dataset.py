@@ -69,8 +69,8 @@ class MultiViewDataset(Dataset):
         split_seed (int): Of shares. Defaults to 0.
         subjects, cameras, actions (Sequence[str], optional): Patterns of
             what is kept. Default to all.
-        stride (int): Every n-th frame number of a clip is kept. Defaults
-            to 1.
+        stride (int | Sequence[int]): Every n-th frame number of a clip is
+            kept; of several numbers, every n-th of any. Defaults to 1.
         annotated (Mapping, optional): Who has 3D joints; see
             :func:`annotated_instants`. All by default.
         min_views (int): An instant that fewer cameras saw is left out and
@@ -108,7 +108,8 @@ class MultiViewDataset(Dataset):
                  split_by: str = 'subject', split_seed: int = 0,
                  subjects: Sequence[str] | None = None,
                  cameras: Sequence[str] | None = None,
-                 actions: Sequence[str] | None = None, stride: int = 1,
+                 actions: Sequence[str] | None = None,
+                 stride: int | Sequence[int] = 1,
                  annotated: Mapping[str, Any] | None = None,
                  min_views: int = 2, require_all_views: bool = False,
                  uncalibrated: str = 'error', inputs: str = 'image',
@@ -124,7 +125,8 @@ class MultiViewDataset(Dataset):
             if value not in known:
                 raise ValueError(f'{name} must be one of {known}, got '
                                  f'{value!r}')
-        if stride < 1 or min_views < 1:
+        strides = np.atleast_1d(np.asarray(stride))
+        if not len(strides) or strides.min() < 1 or min_views < 1:
             raise ValueError('stride and min_views must be at least 1, got '
                              f'{stride} and {min_views}')
         self.source = DATASETS.build(source) if isinstance(
@@ -151,8 +153,8 @@ class MultiViewDataset(Dataset):
                        where)
         keep &= matching(views.subjects, subjects, 'subjects', where)
         keep &= matching(views.actions, actions, 'actions', where)
-        keep = (keep[views.clip] & (views.frame % stride == 0))[
-            views.instant]
+        framed = (views.frame[:, None] % strides == 0).any(1)
+        keep = (keep[views.clip] & framed)[views.instant]
         keep &= matching(views.cameras, cameras, 'cameras', where)
         keep &= with_calibration(views, keep, uncalibrated, where)
         rows = whole_groups(views, np.flatnonzero(keep), min_views,

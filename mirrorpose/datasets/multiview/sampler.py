@@ -10,6 +10,8 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmpose.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
+from .annotated_groups import AnnotatedGroups
+
 
 @DATA_SAMPLERS.register_module()
 class ViewGroupSampler(Sampler):
@@ -22,6 +24,14 @@ class ViewGroupSampler(Sampler):
     are nearer than ``gap_seconds``, over all processes, since negatives come
     from all of them (spec 4.1, temporal relations).
 
+    ``annotated_groups`` more instants have 3D labels (spec 4.3: pairs, plus
+    labelled images) and stand behind the others. They are drawn from all
+    annotated instants without repetition until these are used up, those of
+    the batch's subjects first, and keep the gap from everything in the step.
+    Where too few are annotated for that (a warning says so), nearer ones
+    follow, then repetitions; losses know that they are no negatives. The
+    other instants are the same with and without.
+
     An epoch has ``groups // (groups_per_batch * processes)`` steps, the same
     number everywhere. Each subject's instants are drawn without repetition
     until they are used up, then anew; subjects take turns. The order is a
@@ -29,31 +39,36 @@ class ViewGroupSampler(Sampler):
     fewer than ``views_per_group`` views are left out.
 
     It is a plain sampler: give the loader ``batch_size = views_per_group *
-    groups_per_batch``, or both of them one ``batch_size``, which the runner
-    then divides among processes where ``batch_size_is_global``.
+    (groups_per_batch + annotated_groups)``, or both of them one
+    ``batch_size``, which the runner then divides among processes where
+    ``batch_size_is_global``.
 
     Args:
         dataset: Offers ``view_groups()``, see :class:`MultiViewDataset`.
-        groups_per_batch (int, optional): Of one process. Defaults to 32.
+        groups_per_batch (int, optional): Of one process, without the
+            annotated ones. Defaults to 32.
         views_per_group (int): Defaults to 2.
         subjects_per_batch (int): Defaults to 4.
+        annotated_groups (int): Of one process, on top. Defaults to 0.
         gap_seconds (float): Defaults to 1.
         shuffle (bool): Without, subjects, instants and cameras come in
             order, as far as the gap allows. Defaults to True.
         seed (int, optional): Defaults to a seed shared by all processes.
         batch_size (int, optional): In the place of ``groups_per_batch``:
-            views of one process.
+            views of one process, the annotated ones included.
 
     Raises:
-        TypeError: The data set has no ``view_groups``.
-        ValueError: A batch of this kind does not exist.
+        TypeError: The data set has no ``view_groups``, or these do not say
+            what is annotated.
+        ValueError: A batch of this kind does not exist, or nothing is
+            annotated.
     """
 
     def __init__(self, dataset: Any, groups_per_batch: int | None = None,
                  views_per_group: int = 2, subjects_per_batch: int = 4,
                  gap_seconds: float = 1., shuffle: bool = True,
-                 seed: int | None = None,
-                 batch_size: int | None = None) -> None:
+                 seed: int | None = None, batch_size: int | None = None,
+                 annotated_groups: int = 0) -> None:
         if not hasattr(dataset, 'view_groups'):
             raise TypeError('ViewGroupSampler wants a data set with '
                             'view_groups(), as MultiViewDataset, got '
@@ -66,15 +81,17 @@ class ViewGroupSampler(Sampler):
                     f'multiple of views_per_group; got {batch_size}, '
                     f'{groups_per_batch} and {views_per_group}')
             groups_per_batch = batch_size // max(views_per_group, 1)
+            groups_per_batch -= annotated_groups
         elif groups_per_batch is None:
             groups_per_batch = 32
         if min(groups_per_batch, subjects_per_batch) < 1 or \
-                views_per_group < 2 or gap_seconds < 0:
+                views_per_group < 2 or min(gap_seconds,
+                                           annotated_groups) < 0:
             raise ValueError(
                 'groups_per_batch and subjects_per_batch must be at least 1, '
-                'views_per_group 2 and gap_seconds 0; got '
+                'views_per_group 2, gap_seconds and annotated_groups 0; got '
                 f'{groups_per_batch}, {subjects_per_batch}, '
-                f'{views_per_group} and {gap_seconds}')
+                f'{views_per_group}, {gap_seconds} and {annotated_groups}')
         if groups_per_batch % subjects_per_batch:
             raise ValueError(
                 f'{groups_per_batch} groups cannot be shared equally by '
@@ -82,14 +99,19 @@ class ViewGroupSampler(Sampler):
                 'subjects_per_batch')
         self.rank, self.world_size = get_dist_info()
         self.groups_per_batch = groups_per_batch
-        self.batch_size = groups_per_batch * views_per_group
+        self.annotated_groups = annotated_groups
+        self.batch_size = views_per_group * (
+            groups_per_batch + annotated_groups)
         self.views_per_group = views_per_group
         self.subjects_per_batch = subjects_per_batch
         self.gap, self.shuffle, self.epoch = gap_seconds, shuffle, 0
         self.seed = sync_random_seed() if seed is None else seed
-        self._read(dataset.view_groups())
+        table = dataset.view_groups()
+        self._read(table)
         self.share = groups_per_batch // subjects_per_batch
         self._check()
+        self.labelled = None if not annotated_groups else AnnotatedGroups(
+            self, table, annotated_groups)
         self.iterations = max(
             len(self.views) // (groups_per_batch * self.world_size), 1)
 
@@ -127,7 +149,7 @@ class ViewGroupSampler(Sampler):
                              people)
         turns = min(turns + (2 if rest else 0), self.world_size)
         for subject, rows in self.members.items():
-            most = len(self._packing(rows))
+            most = len(self.packing(rows))
             if most < turns * self.share:
                 raise ValueError(
                     f'subject {subject} has {most} instants that are '
@@ -137,7 +159,7 @@ class ViewGroupSampler(Sampler):
                     'groups_per_batch, more subjects_per_batch, or a smaller '
                     'gap_seconds')
 
-    def _packing(self, rows: np.ndarray) -> list[int]:
+    def packing(self, rows: np.ndarray) -> list[int]:
         """A largest set of instants of which no two are too near."""
         out: list[int] = []
         last: dict[int, float] = {}
@@ -155,6 +177,8 @@ class ViewGroupSampler(Sampler):
             key=[self.seed % 2**64, self.epoch]))
         queues = {s: self._lap(rows, rng) for s, rows in
                   self.members.items()}
+        labelled = None if self.labelled is None else \
+            self.labelled.stream(self.epoch)
         deck: list[int] = []
         for _ in range(self.iterations):
             hands = []
@@ -166,12 +190,13 @@ class ViewGroupSampler(Sampler):
                                         queues, rng))
                      for s in dict.fromkeys(dealt)}
             # Every process walks over what all of them get.
-            for rank, hand in enumerate(hands):
-                for subject in hand:
-                    rows = list(islice(drawn[subject], self.share))
-                    if rank == self.rank:
-                        for row in rows:
-                            yield from self._cameras(row)
+            dealt_rows = [[row for subject in hand for row in islice(
+                drawn[subject], self.share)] for hand in hands]
+            for row in dealt_rows[self.rank]:
+                yield from self._cameras(row)
+            if labelled is not None:
+                yield from labelled.draw(
+                    hands, [row for rows in dealt_rows for row in rows])
 
     def _lap(self, rows: np.ndarray, rng: np.random.Generator) -> list[int]:
         """One pass over a subject's instants, last first."""
@@ -216,7 +241,7 @@ class ViewGroupSampler(Sampler):
                 queues[subject] = self._lap(self.members[subject],
                                             rng) + queue
         # Chance left too little room: a set that is known to fit.
-        rows = np.array(self._packing(self.members[subject]))
+        rows = np.array(self.packing(self.members[subject]))
         if self.shuffle:
             rows = rng.permutation(rows)
         return rows[:count].tolist()

@@ -41,7 +41,8 @@ class EmbeddingHead(BaseHead):
     beside it: ``head=dict(type='EmbeddingHead', in_channels=512,
     beside=dict(<the head that was there>))``. The data have to show
     synchronised views, see :func:`mirrorpose.models.pose.views.read_views`.
-    Alone it predicts an embedding and no keypoints.
+    Alone it predicts an embedding and no keypoints. An ``IdentityAdversary``
+    on the embedding is asked for by ``adversary``.
 
     Args:
         in_channels (int): C of the last feature map.
@@ -52,6 +53,9 @@ class EmbeddingHead(BaseHead):
             -1.
         detach (bool): Keeps the embedding's loss from the backbone. Defaults
             to False.
+        adversary (dict, optional): Config of an ``IdentityAdversary``, which
+            reads the embedding before it is normalised, and the metainfo
+            ``subject_index``. Defaults to None.
 
     Raises:
         ValueError: A size that is not positive.
@@ -60,6 +64,7 @@ class EmbeddingHead(BaseHead):
     def __init__(self, in_channels: int, embedding_dim: int = 128,
                  loss: dict | None = None, beside: dict | None = None,
                  feature_index: int = -1, detach: bool = False,
+                 adversary: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if in_channels < 1 or embedding_dim < 1:
@@ -70,6 +75,8 @@ class EmbeddingHead(BaseHead):
         self.embed = nn.Linear(in_channels, embedding_dim)
         self.loss_module = MODELS.build(loss or dict(type='HardNetLoss'))
         self.beside = MODELS.build(beside) if beside else None
+        self.adversary = None if adversary is None else MODELS.build(
+            dict(dict(in_channels=embedding_dim), **adversary))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -114,14 +121,17 @@ class EmbeddingHead(BaseHead):
 
     def loss(self, feats: Any, batch_data_samples: Any,
              train_cfg: Any = None) -> dict[str, Tensor]:
-        """The metric loss, and the losses of the head beside.
+        """The metric loss, the adversary's, those of the head beside.
 
         Raises:
             ValueError: Samples that do not say what they show.
         """
-        unit = self.embedding(feats).unit
+        unit, raw, _ = self.embedding(feats)
         losses = self.loss_module(
             unit, read_views(batch_data_samples, unit.device))
+        if self.adversary is not None:
+            losses.update(self.adversary.loss(
+                raw, read_subjects(batch_data_samples, raw.device)))
         if self.beside is not None:
             losses.update(self.beside.loss(feats, batch_data_samples,
                                            train_cfg=train_cfg or {}))
@@ -148,6 +158,29 @@ class EmbeddingHead(BaseHead):
             instance.set_field(
                 np.repeat(u[None], len(instance), 0), 'embedding')
         return found
+
+
+def read_subjects(data_samples: Sequence[Any],
+                  device: torch.device | str = 'cpu') -> Tensor:
+    """Numbers of the people in images, (N,) int64.
+
+    Args:
+        data_samples (Sequence[PoseDataSample]): With the metainfo
+            ``subject_index``, negative where nobody knows it.
+        device (torch.device | str): Where the numbers go.
+
+    Raises:
+        ValueError: A sample has none.
+    """
+    for sample in data_samples:
+        if 'subject_index' not in sample.metainfo:
+            raise ValueError(
+                f'sample {sample.metainfo.get("id", "?")} does not say its '
+                'subject_index, the number of the person among those of the '
+                'training data, which an identity adversary reads; list it '
+                'in the meta_keys of PackPoseInputs')
+    return torch.tensor([int(s.metainfo['subject_index'])
+                         for s in data_samples], device=device)
 
 
 def unit_length(raw: Tensor) -> Tensor:

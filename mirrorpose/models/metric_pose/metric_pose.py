@@ -4,13 +4,16 @@ from __future__ import annotations
 import torch
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
+from mmpose.utils.tensor_utils import to_numpy
 from mmpose.utils.typing import InstanceList, PixelDataList, SampleList
 from torch import Tensor
 
+from ..backbones.pose_encoder import PoseEncoder
 from ..heads.embedding_head import Embedding
 from ..pose.gathering import joint_mean
 from .batch import MetricPoseLabels, read_labels
 from .heads import MetricPoseHead
+from .hiding import hidden_joints, without_joints
 
 
 @MODELS.register_module()
@@ -40,12 +43,17 @@ class MetricPoseRegressor(TopdownPoseEstimator):
             two views of one instant; in units of 100 mm. Needs
             ``extrinsics`` in the labels; counts only calibrated pairs, and
             no labels. Defaults to 0.
-        train_cfg, test_cfg, data_preprocessor, init_cfg, metainfo: As in
-            mmpose's ``TopdownPoseEstimator``.
+        test_cfg (dict, optional): ``hide_joints``, a mapping of names to
+            lists of joints, asks for further embeddings, of the 2D input
+            without these joints: ``pred_instances.embedding_NAME``, which
+            ``PoseRetrieval`` searches with (``query_fields``). Otherwise as
+            in mmpose's ``TopdownPoseEstimator``.
+        train_cfg, data_preprocessor, init_cfg, metainfo: As there.
 
     Raises:
-        TypeError: The head is no MetricPoseHead.
-        ValueError: A negative weight.
+        TypeError: The head is no MetricPoseHead, or joints are to be hidden
+            from a backbone that reads images.
+        ValueError: A negative weight, or joints that there are not.
     """
 
     def __init__(self,
@@ -70,6 +78,7 @@ class MetricPoseRegressor(TopdownPoseEstimator):
         self.consistency_weight = consistency_weight
         self.adversary = None if adversary is None else MODELS.build(
             dict(dict(in_channels=self.head.embedding_dim), **adversary))
+        self.hidden_joints()
 
     # -- training ---------------------------------------------------------
     def loss(self, inputs: Tensor,
@@ -114,6 +123,33 @@ class MetricPoseRegressor(TopdownPoseEstimator):
             mon_disagreement=mean)
 
     # -- use --------------------------------------------------------------
+    def hidden_joints(self) -> dict[str, list[int]]:
+        """What ``test_cfg.hide_joints`` asks for, as indices."""
+        found = hidden_joints((self.test_cfg or {}).get('hide_joints'),
+                              self.head.skeleton)
+        if found and not isinstance(self.backbone, PoseEncoder):
+            raise TypeError(
+                'hide_joints takes joints out of 2D poses, which a '
+                f'PoseEncoder reads; {type(self.backbone).__name__} reads '
+                'images')
+        if found and self.backbone.num_keypoints != len(self.head.skeleton):
+            raise ValueError(
+                f'hide_joints names joints of {self.head.skeleton.name!r}, '
+                f'but the backbone reads {self.backbone.num_keypoints}')
+        return found
+
+    def predict(self, inputs: Tensor,
+                data_samples: SampleList) -> SampleList:
+        """Poses, embeddings, and those without ``hide_joints``."""
+        out = super().predict(inputs, data_samples)
+        for name, joints in self.hidden_joints().items():
+            units = to_numpy(self.head.embedding(self.extract_feat(
+                without_joints(inputs, joints))).unit.float())
+            for sample, unit in zip(out, units):
+                sample.pred_instances.set_field(unit[None],
+                                                f'embedding_{name}')
+        return out
+
     def add_pred_to_datasample(self, batch_pred_instances: InstanceList,
                                batch_pred_fields: PixelDataList | None,
                                batch_data_samples: SampleList) -> SampleList:

@@ -190,6 +190,12 @@ class TestSplits:
         assert set(data.cameras.tolist()) == {'camera0', 'camera2'}
         assert set(data.frame.tolist()) == {0, 2}
 
+    def test_frames_of_several_protocols(self, make_views):
+        """Every n-th frame of any of the numbers."""
+        for stride, want in (([2, 3], {0, 2, 3}), ([3], {0, 3}),
+                             ((1, 3), {0, 1, 2, 3})):
+            assert set(make_views(stride=stride).frame.tolist()) == want
+
 
 class TestKeyedBatches:
 
@@ -389,6 +395,8 @@ class TestBadInput:
         (dict(inputs='pixels'), 'inputs must be one of'),
         (dict(uncalibrated='guess'), 'uncalibrated must be one of'),
         (dict(stride=0), 'stride and min_views'),
+        (dict(stride=[]), 'stride and min_views'),
+        (dict(stride=[2, 0]), 'stride and min_views'),
         (dict(subjects=['S1']), "subjects names 'S1'"),
         (dict(part='test'), 'no view is left'),
         (dict(held_out=dict(test=['S9'])), "names 'S9'"),

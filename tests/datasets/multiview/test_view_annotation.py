@@ -59,6 +59,14 @@ def test_subjects_and_clips(views):
     assert chosen.sum() == 2 * 2 * 8  # 2 of 5 clips of two subjects
 
 
+@pytest.mark.parametrize('subjects', [[0], [np.int64(1)],
+                                      ['person_001', None]])
+def test_subjects_are_names(views, subjects):
+    with pytest.raises(TypeError, match="which is no name or pattern; the "
+                       "subjects are .'person_000'"):
+        choose(views, subjects=subjects)
+
+
 @pytest.mark.parametrize('plan, message', [
     (dict(share=.5), r"keys \['share'\]"),
     (dict(fraction=1.5), 'lie in'),

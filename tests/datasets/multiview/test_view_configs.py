@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmpose.registry import DATA_SAMPLERS, DATASETS, METRICS
@@ -25,8 +26,8 @@ def test_read(name):
     parts = {p: cfg[f'{p}_dataloader'].dataset
              for p in ('train', 'val', 'test')}
     sampler = cfg.train_dataloader.sampler
-    assert cfg.train_dataloader.batch_size == (
-        sampler.views_per_group * sampler.groups_per_batch)
+    assert cfg.train_dataloader.batch_size == sampler.views_per_group * (
+        sampler.groups_per_batch + sampler.annotated_groups)
     assert len({d.source.type for d in parts.values()}) == 1
     assert [bool(d.get('test_mode')) for d in parts.values()] == [
         False, True, True]
@@ -60,7 +61,12 @@ def test_synthetic_builds(tmp_path):
     sampler = DATA_SAMPLERS.build(dict(
         cfg.train_dataloader.sampler, dataset=sets['train'], seed=0,
         groups_per_batch=4))
-    assert len(sampler) == 12 * 8
+    # Every batch has the images with labels that the config asks for.
+    assert len(sampler) == 12 * (8 + 2 * 8)
+    for batch in np.array(list(sampler)).reshape(12, 24):
+        held = sets['train'].get_batch(batch)['data_samples']
+        assert sum(float(s.gt_instance_labels.pose_annotated)
+                   for s in held) >= 16
 
 
 def test_balancing_builds(data_root, tmp_path):

@@ -131,6 +131,37 @@ def test_zero_has_a_finite_gradient():
     assert net.head.embed.weight.grad.isfinite().all()
 
 
+def test_adversary_reads_the_embedding():
+    """Its loss is that of the raw embedding, its gradient reversed."""
+    who = dict(type='IdentityAdversary', num_subjects=3, ramp_steps=0,
+               loss_weight=.5, strength=.7)
+    net, batch = model(adversary=who), samples()
+    for i, s in enumerate(batch):
+        s.set_metainfo(dict(subject_index=i // 2))
+    x = torch.rand(6, 3, 32, 32)
+    losses = net(x, batch, mode='loss')
+    assert {'loss_metric', 'loss_identity', 'acc_identity',
+            'mon_kappa'} <= set(losses)
+    losses['loss_identity'].backward()
+    reversed_grad = net.head.embed.weight.grad.clone()
+    classifier = net.head.adversary.classifier
+    own = classifier[0].weight.grad.clone()
+    net.zero_grad()
+    raw = net.head.embed(net.backbone(x)[-1].mean((2, 3)))
+    loss = .5 * torch.nn.functional.cross_entropy(
+        classifier(raw), torch.arange(6) // 2)
+    loss.backward()
+    torch.testing.assert_close(losses['loss_identity'], loss)
+    torch.testing.assert_close(own, classifier[0].weight.grad)
+    torch.testing.assert_close(reversed_grad,
+                               -.7 * net.head.embed.weight.grad)
+    # Predictions and other heads know nothing of it.
+    assert 'loss_identity' not in model()(x, batch, mode='loss')
+    batch[3].pop('subject_index')
+    with pytest.raises(ValueError, match='subject_index.*meta_keys'):
+        net(x, batch, mode='loss')
+
+
 def test_bad_input():
     net, batch = model(), samples()
     with pytest.raises(ValueError, match='in_channels to 16'):
@@ -170,6 +201,12 @@ def test_config_trains(tmp_path):
         before = runner.model.backbone.conv1.weight.clone()
         runner.train()
         logged = runner.message_hub.log_scalars
+        for key in ('loss_identity', 'acc_identity', 'mon_kappa'):
+            assert f'train/{key}' in logged
+        # The ramp goes on with the steps of the run.
+        kappa, _ = logged['train/mon_kappa'].data
+        assert kappa[0] == 0 and (np.diff(kappa) > 0).all()
+        assert runner.model.head.adversary.steps == runner.iter
         assert 'train/loss_metric' in logged and 'train/loss_kpt' in logged
         assert 'train/mon_spread' in logged and 'val/PCK' in logged
         assert (runner.model.backbone.conv1.weight != before).any()

@@ -34,8 +34,11 @@ def test_models_build(path):
     assert model.adversary.loss_weight == .1
     loader = cfg.train_dataloader
     assert loader.sampler.type == 'ViewGroupSampler'
-    assert loader.batch_size == (loader.sampler.views_per_group
-                                 * loader.sampler.groups_per_batch)
+    sampler = loader.sampler
+    assert loader.batch_size == sampler.views_per_group * (
+        sampler.groups_per_batch + sampler.annotated_groups)
+    # As many labelled images as spec 4.3 says, beside the pairs.
+    assert 2 * sampler.annotated_groups * 2 == sampler.groups_per_batch
     hooks = [h.type for h in cfg.custom_hooks]
     assert 'PoseStatistics' in hooks and 'NonFiniteGuard' in hooks
 
@@ -48,6 +51,11 @@ def test_the_size_of_the_paper():
         counts = [sum(p.numel() for p in m.parameters()) for m in (
             model.backbone, model.head.embed, model.head.pose)]
         assert counts == [11_176_512, 65_664, 132_096 + 2_048 + 52_275]
+        sampler = cfg.train_dataloader.sampler
+        assert (sampler.groups_per_batch, sampler.subjects_per_batch) \
+            == (64, 4)
+        assert (sampler.views_per_group * sampler.annotated_groups,
+                cfg.train_dataloader.batch_size) == (32, 160)
         assert cfg.optim_wrapper.optimizer.lr == 1e-3
         assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult \
             == .1
@@ -58,8 +66,9 @@ def small(cfg, cache):
     loader = cfg.train_dataloader
     loader.num_workers, loader.persistent_workers = 0, False
     loader.dataset.cache_dir = str(cache)
-    loader.sampler.update(groups_per_batch=8, subjects_per_batch=2)
-    loader.batch_size = 16
+    loader.sampler.update(groups_per_batch=8, subjects_per_batch=2,
+                          annotated_groups=4)
+    loader.batch_size = 24
     return cfg
 
 
@@ -117,7 +126,7 @@ def test_lifting_reads_real_motion(tmp_path, data_root):
     dataset = DATASETS.build(data)
     sampler = DATA_SAMPLERS.build(dict(cfg.train_dataloader.sampler, seed=0),
                                   default_args=dict(dataset=dataset))
-    rows = [i for i, _ in zip(sampler, range(16))]
+    rows = [i for i, _ in zip(sampler, range(24))]
     batch = pseudo_collate([dataset[i] for i in rows])
     assert len(dataset.subjects) <= cfg.model.adversary.num_subjects
     model = MODELS.build(cfg.model)
