@@ -322,7 +322,6 @@ class TestCheckpoints:
                  r'of first \(RidgeCompleter\)'),
                 (dict(cascade, first=known, second_checkpoint=files[
                     'regressor'], never=jumps), r'of never \('),
-                (dict(second, first=known), r'of network \('),
                 (cascade, 'CascadeCompleter names no weights, and')):
             with pytest.raises(ValueError, match=part):
                 complete(as_coco(walk(5)), completer=config)

@@ -96,8 +96,3 @@ class InterpolationCompleter(nn.Module):
         # between others, of which there may be none: it is kept.
         out = keep_observed(estimate, points, observed.to(points))
         return Completion(out, None, frame_error(estimate, points, weight))
-
-    def estimate(self, points: Tensor, observed: Tensor,
-                 confidence: Tensor) -> Tensor:
-        """The keypoints of :meth:`complete` alone."""
-        return self.complete(points, observed).keypoints

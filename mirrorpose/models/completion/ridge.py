@@ -206,16 +206,13 @@ class RidgeCompleter(TrainedCompleter):
         """
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
-        mean, variance, kept = self._condition(points, weight, True)
+        trust, kept = self._trust(points, weight)
+        mean, variance = condition(
+            self.gaussian(), points.flatten(1), by_coordinate(trust),
+            self.noise)
         assert variance is not None
-        return self._finish(mean, variance, points, weight, kept=kept)
-
-    @torch.no_grad()
-    def estimate(self, points: Tensor, observed: Tensor,
-                 confidence: Tensor) -> Tensor:
-        """The keypoints of :meth:`complete` alone, in half the time."""
-        mean, _, kept = self._condition(points, confidence, False)
-        return keep_observed(mean, points, kept) if self.keep else mean
+        return self._finish(mean.view_as(points), variance, points, weight,
+                            kept=kept)
 
     def hypotheses(self, keypoints: Tensor, observed: Tensor,
                    confidence: Tensor | None = None, number: int = 8,
@@ -268,15 +265,6 @@ class RidgeCompleter(TrainedCompleter):
             trust = weight * (_FREEDOM + 2) / (
                 _FREEDOM + weight * far / self.noise**2)
         return trust, trust.clamp(max=1) if self.keep == 'trusted' else weight
-
-    def _condition(self, points: Tensor, weight: Tensor, with_variance: bool
-                   ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """(N, F, 28, 2) mean, (N, F * 28 * 2) variance, and what is kept."""
-        trust, kept = self._trust(points, weight)
-        mean, variance = condition(
-            self.gaussian(), points.flatten(1), by_coordinate(trust),
-            self.noise, with_variance=with_variance)
-        return mean.view_as(points), variance, kept
 
     def gaussian(self) -> LowRankGaussian:
         """What was fitted, of frames * 28 * 2 dimensions."""
