@@ -16,9 +16,9 @@ test_evaluator = val_evaluator
 # now and then one that undoes ten epochs.
 optim_wrapper = dict(generator=dict(optimizer=dict(lr=1e-3),
                                     clip_grad=dict(max_norm=150.)))
-train_cfg = dict(max_epochs=300, val_interval=5)
+train_cfg = dict(max_epochs=220, val_interval=5)
 param_scheduler = [dict(type='LinearLR', start_factor=1., end_factor=.05,
-                        begin=180, end=300, by_epoch=True)]
+                        begin=130, end=220, by_epoch=True)]
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='NonFiniteGuard'),

@@ -151,13 +151,7 @@ def to_model_joints(model: nn.Module, keypoints: Any, visible: Any = None,
     if points.ndim != 3 or points.shape[1:] != (len(source), 2):
         raise ValueError(f'2D poses of {source.name!r} are (N, '
                          f'{len(source)}, 2), got {points.shape}')
-    seen = np.isfinite(points).all(2)
-    if visible is not None:
-        visible = _array(visible)
-        if visible.shape != seen.shape:
-            raise ValueError(f'visible is {visible.shape}, poses are '
-                             f'{points.shape}')
-        seen &= visible > 0
+    seen = _seen(points, visible)
     return source.convert(points, seen, target, allow_missing=True)
 
 
@@ -249,13 +243,7 @@ def centred_poses(poses: Any, visible: Any, least: int
     values = _array(poses).astype(np.float64)
     if values.ndim != 3 or values.shape[2] not in (2, 3):
         raise ValueError(f'poses are (N, K, 2 or 3), got {values.shape}')
-    seen = np.isfinite(values).all(2)
-    if visible is not None:
-        visible = _array(visible)
-        if visible.shape != seen.shape:
-            raise ValueError(f'visible is {visible.shape}, poses are '
-                             f'{values.shape}')
-        seen &= visible > 0
+    seen = _seen(values, visible)
     few = seen.sum(1) < least
     if few.any():
         raise ValueError(f'{int(few.sum())} poses have fewer than {least} '
@@ -265,3 +253,15 @@ def centred_poses(poses: Any, visible: Any, least: int
     # single precision is kept for what differs between people
     centre = values.sum(1, keepdims=True) / seen.sum(1)[:, None, None]
     return ((values - centre) * seen[..., None]).astype(np.float32), seen
+
+
+def _seen(values: np.ndarray, visible: Any) -> np.ndarray:
+    """(N, K) bool: finite, and visible where that is told."""
+    seen = np.isfinite(values).all(2)
+    if visible is not None:
+        visible = _array(visible)
+        if visible.shape != seen.shape:
+            raise ValueError(f'visible is {visible.shape}, poses are '
+                             f'{values.shape}')
+        seen &= visible > 0
+    return seen

@@ -69,7 +69,8 @@ def run_processes(function: str, world_size: int, folder: str | Path,
         function (str): As :func:`load_function` takes it. Its file is
             imported once, before the processes part, so that they share the
             time it takes; it must not compute when imported. ``mirrorpose``
-            can be imported there, without pytest's set-up.
+            and what lies beside the file can be imported there, without
+            pytest's set-up.
         world_size (int): How many processes.
         folder (str | Path): For results and logs; made if it is not there.
         timeout (float): Seconds for everything. Defaults to 180.
@@ -92,10 +93,11 @@ def run_processes(function: str, world_size: int, folder: str | Path,
     for path in (*results, *logs):
         path.unlink(missing_ok=True)
     place, _, name = str(function).rpartition(':')
+    paths = [str(Path(__file__).resolve().parents[2])]
     if place.endswith('.py'):
         place = str(Path(place).resolve())
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get('PYTHONPATH')])]
+        paths.append(str(Path(place).parent))
+    paths += filter(None, [os.environ.get('PYTHONPATH')])
     env = dict(os.environ, OMP_NUM_THREADS='1',
                PYTHONPATH=os.pathsep.join(paths))
     job = subprocess.Popen(

@@ -77,9 +77,9 @@ class RegressorCompleter(TrainedCompleter):
     """Learns to complete windows with holes of every kind.
 
     The network reads interpolated windows and how far each joint is trusted,
-    and corrects them. Where it misses the observed
-    joints, its error is propagated to the others of the frame by the
-    covariance of its errors, which is measured in training.
+    and corrects them. Where it misses the observed joints, its error is
+    propagated to the others of the frame by the covariance of its errors,
+    which is measured in training.
 
     Args:
         width (int): Hidden channels. Defaults to 160.
@@ -122,7 +122,7 @@ class RegressorCompleter(TrainedCompleter):
                 'weights must not be negative, noise must be positive and '
                 f'momentum in (0, 1], got {velocity_weight}, '
                 f'{observed_weight}, {noise} and {momentum}')
-        self.first = InterpolationCompleter()
+        self.interpolate = InterpolationCompleter()
         self.network = TemporalNetwork(_SIZE + len(SKELETON), _SIZE, width,
                                        tuple(dilations))
         self.velocity_weight = velocity_weight
@@ -140,7 +140,7 @@ class RegressorCompleter(TrainedCompleter):
             observed (Tensor): (N, F, 28) bool.
             confidence (Tensor): (N, F, 28), 0 where nothing is observed.
         """
-        filled = self.first.complete(points, observed).keypoints
+        filled = self.interpolate.complete(points, observed).keypoints
         read = torch.cat([filled.flatten(2), confidence.to(filled)], -1)
         return filled + self.network(read).view_as(filled)
 
