@@ -27,6 +27,7 @@ from mmpose.registry import DATASETS, MODELS
 from mirrorpose.datasets.keyed import sample_keys
 from mirrorpose.utils.files import write_text
 
+from .. import run_folders
 from .runs import (
     CHANNELS_LAST,
     FOLDER,
@@ -69,8 +70,7 @@ def with_needs(names: Iterable[str]) -> list[str]:
 
 def facts(name: str) -> dict[str, Any]:
     """What a run has taken so far."""
-    path = FOLDER / name / 'run.json'
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return run_folders.facts(FOLDER / name)
 
 
 def seconds(name: str, held: dict[str, Any]) -> float | None:

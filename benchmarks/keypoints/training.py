@@ -14,18 +14,15 @@ iterations). ``run.json`` in a run's folder holds its processor time.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from typing import Any
 
-import cv2
 import torch
-from mmengine.logging import MMLogger
 from mmpose.registry import DATASETS
 
 from mirrorpose.engine.runner import PoseRunner
-from mirrorpose.utils.files import locked, write_text
+from mirrorpose.utils.files import locked
 
+from ..run_folders import timed, train_in_turn
 from .plan import GROUPS, facts, plan
 from .runs import (
     CHANNELS_LAST,
@@ -67,8 +64,7 @@ def train(name: str) -> None:
     with locked(FOLDER / name / 'training'):
         if done(name):
             return
-        begun = time.process_time()
-        try:
+        with timed(FOLDER / name, iterations=iterations(name)):
             runner = PoseRunner.from_cfg(cfg)
             lay_out(runner.model)
             if parts(name)[0] == SUPERVISED:
@@ -76,19 +72,10 @@ def train(name: str) -> None:
                     cfg.train_dataloader.dataset,
                     cfg.test_dataloader.dataset.datasets[-1])))
             runner.train()
-        finally:
-            _add_time(name, time.process_time() - begun)
     held = facts(name)
     print(f'{name}: {held["cpu_seconds"] / 60:.1f} minutes of processor time,'
           f' {held["cpu_seconds"] / iterations(name):.3f} s an iteration, '
           'reading, checkpoints and validation in it', flush=True)
-
-
-def _add_time(name: str, seconds: float) -> None:
-    """Adds processor time to what the run has taken so far."""
-    spent = facts(name).get('cpu_seconds', 0.) + seconds
-    write_text(FOLDER / name / 'run.json', json.dumps(dict(
-        iterations=iterations(name), cpu_seconds=round(spent, 1))) + '\n')
 
 
 def main() -> None:
@@ -112,15 +99,7 @@ def main() -> None:
         parts(name)  # before anything long begins
     if not names:
         parser.error('name runs, or a --group')
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    MMLogger.get_instance('mmengine').setLevel('WARNING')
-    begun = time.monotonic()
-    for name in names:
-        if time.monotonic() - begun > 60 * args.minutes:
-            print(f'{args.minutes:g} minutes are over; next is {name}')
-            break
-        train(name)
+    train_in_turn(names, train, args.minutes)
 
 
 if __name__ == '__main__':

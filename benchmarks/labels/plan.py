@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from .. import run_folders
 from .rows import COMPOSITIONS, LONGER, MAIN, PARTS, RIVALS, TERMS
 from .runs import PART_STEPS, PERCENT, ROOT, SEEDS, Name
 
@@ -58,8 +58,7 @@ def seconds_a_step() -> dict[str, float]:
 
 def facts(name: Name) -> dict[str, Any]:
     """What a run has taken so far."""
-    path: Path = name.folder / 'run.json'
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return run_folders.facts(name.folder)
 
 
 def seen(name: Name) -> tuple[int, int]:

@@ -13,23 +13,18 @@ run after so many; a run that is interrupted goes on at its last checkpoint
 from __future__ import annotations
 
 import argparse
-import json
-import time
 
-import cv2
 import torch
-from mmengine.logging import MMLogger
 
 from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.engine.runner import PoseRunner
-from mirrorpose.utils.files import write_atomically, write_text
+from mirrorpose.utils.files import write_atomically
 
+from ..run_folders import timed, train_in_turn
 from .evaluation import recognize
 from .plan import GROUPS, planned
 from .rows import ROWS
 from .runs import Name, settings
-
-FACTS = 'run.json'
 
 
 def train(name: Name) -> None:
@@ -39,11 +34,8 @@ def train(name: Name) -> None:
             train(before)
     if name.checkpoint() is None:
         print(f'{name}: {name.steps} steps', flush=True)
-        started = time.process_time()
-        try:
+        with timed(name.folder, steps=name.steps):
             PoseRunner.from_cfg(settings(name)).train()
-        finally:
-            _add_time(name, time.process_time() - started)
     if name.row in ROWS or name.row == 'start':
         recognize(name, 'validation')
     if name.row in ROWS:
@@ -64,16 +56,6 @@ def slim(name: Name) -> None:
     write_atomically(path, lambda part: torch.save(kept, part))
 
 
-def _add_time(name: Name, seconds: float) -> None:
-    """Adds processor time to what the run has taken so far."""
-    path = name.folder / FACTS
-    held = json.loads(path.read_text()) if path.is_file() else {}
-    spent = held.get('cpu_seconds', 0.) + seconds
-    if name.folder.is_dir():
-        write_text(path, json.dumps(dict(
-            steps=name.steps, cpu_seconds=round(spent, 1))) + '\n')
-
-
 def main() -> None:
     """Trains the named runs, one after the other."""
     parser = argparse.ArgumentParser(description='Train rows')
@@ -87,15 +69,7 @@ def main() -> None:
     runs = [*args.runs, *(n for n in planned(args.group) if (
         args.seeds is None or n.seed in args.seeds) and (
         args.percent is None or n.percent in args.percent))]
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    MMLogger.get_instance('mmengine').setLevel('WARNING')
-    begun = time.monotonic()
-    for name in runs:
-        if time.monotonic() - begun > 60 * args.minutes:
-            print(f'{args.minutes:g} minutes are over; next is {name}')
-            break
-        train(name)
+    train_in_turn(runs, train, args.minutes)
 
 
 if __name__ == '__main__':
