@@ -31,6 +31,7 @@ from .. import run_folders
 from .runs import (
     CHANNELS_LAST,
     FOLDER,
+    OPTIONS,
     PRETRAINING,
     REAL,
     ROOT,
@@ -50,6 +51,8 @@ GROUPS: dict[str, list[str]] = dict(
     table4=[f'{row}_all_{seed}' for seed in SEEDS for row in ROWS],
     table5=[f'keypointgan_{poses}_0' for poses in ('50', '500', '5000')],
     prior=['keypointgan_mocap_0'],
+    sides=[f'keypointgan-{option}_all_{seed}' for seed in SEEDS
+           for option in OPTIONS],
     frames=[f'{row}_{poses}_0' for poses in REAL
             for row in ('keypointgan', SUPERVISED)] + [f'{SUPERVISED}_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.
@@ -81,6 +84,7 @@ def seconds(name: str, held: dict[str, Any]) -> float | None:
         held (dict): What was measured.
     """
     row, poses, _ = parts(name)
+    row = row.partition('-')[0]
     rows = held.get('rows', {})
     found = rows.get(f'{row}_{poses}') or rows.get(f'{row}_all')
     return found['as trained']['seconds'] if found else None

@@ -6,7 +6,9 @@ A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are
 ``faces``. The row ``supervised`` is the recognizer that learns from the
 labels of the same frames (:mod:`.supervised`). ``regressor_POSES`` is
 KeypointGAN's regressor, pre-trained on the poses alone; all rows and seeds
-begin at it. Runs lie in ``work_dirs/keypoints``.
+begin at it. An option of ``OPTIONS`` is appended to both:
+``keypointgan-either_all_0`` begins at ``regressor-either_all``. Runs lie in
+``work_dirs/keypoints``.
 """
 from __future__ import annotations
 
@@ -50,6 +52,17 @@ ROWS: dict[str, dict[str, Any]] = {
                       second_cycle=False),
     'unconditional': dict(bottleneck=True, conditional=False,
                           second_cycle=False),
+}
+#: Beyond the paper: what becomes of left and right, which one channel cannot
+#: tell. Pairs learnt without saying which is left; limbs of either side and
+#: those of neither in channels of their own.
+OPTIONS: dict[str, dict[str, Any]] = {
+    'either': dict(head=dict(either_side=True)),
+    'channels': dict(head=dict(in_channels=3),
+                     backbone=dict(out_channels=3),
+                     generator=dict(in_channels=3),
+                     discriminator=dict(in_channels=3),
+                     renderer=dict(channels='side')),
 }
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
@@ -139,32 +152,38 @@ def parts(name: str) -> tuple[str, str, int]:
         ValueError: An unknown name.
     """
     row, poses, seed = (name.rsplit('_', 2) + ['', ''])[:3]
-    if (row, seed) == (PRETRAINING, ''):
+    kind, _, option = row.partition('-')
+    if (kind, seed) == (PRETRAINING, ''):
         seed = '0'
-    elif row == PRETRAINING:  # it has no seeds
+    elif kind == PRETRAINING:  # it has no seeds
         poses = ''
     known: tuple[str, ...] = POSES + REAL
-    if row == SUPERVISED:  # the poses' number is nothing to it
+    if kind == SUPERVISED:  # the poses' number is nothing to it
         known = ('all', *REAL)
-    if row not in (*ROWS, SUPERVISED, PRETRAINING) or (
+    if kind not in (*ROWS, SUPERVISED, PRETRAINING) or (
+            option not in ('', *OPTIONS)) or (
+            option and kind == SUPERVISED) or (
             poses not in known) or not seed.isdigit():
         raise ValueError(
             'a run is named like keypointgan_all_0: one of '
             f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (supervised_all, '
             'supervised_people and supervised_faces only), a seed; or '
-            f'like regressor_all; got {name!r}')
+            f'like regressor_all; with one of {[*OPTIONS]} after the row, as '
+            f'keypointgan-either_all_0; got {name!r}')
     return row, poses, int(seed)
 
 
 def iterations(name: str) -> int:
     """How long a run is."""
-    return REGRESSOR if parts(name)[0] == PRETRAINING else ITERATIONS
+    return REGRESSOR if parts(name)[0].startswith(
+        PRETRAINING) else ITERATIONS
 
 
 def needs(name: str) -> list[str]:
     """Runs that have to be there before it."""
     row, poses, _ = parts(name)
-    return [f'{PRETRAINING}_{poses}'] if row in ROWS else []
+    kind, dash, option = row.partition('-')
+    return [f'{PRETRAINING}{dash}{option}_{poses}'] if kind in ROWS else []
 
 
 def settings(name: str) -> Config:
@@ -175,6 +194,8 @@ def settings(name: str) -> Config:
     """
     row, poses, seed = parts(name)
     cfg = base(poses)
+    row, _, option = row.partition('-')
+    cfg.merge_from_dict(dict(model=OPTIONS.get(option, {})))
     if row == PRETRAINING:
         cfg.work_dir = str(FOLDER)
         cfg = CurriculumRunner(cfg).stage_config('regressor')

@@ -275,6 +275,20 @@ def test_the_issue_is_covered():
     assert 'supervised_all_0' in plan.GROUPS['frames']
 
 
+@pytest.mark.parametrize('option', runs.OPTIONS)
+def test_options_begin_at_their_own_regressor(option):
+    name = f'keypointgan-{option}_all_2'
+    assert name in plan.GROUPS['sides'] and parts(name)[2] == 2
+    before, = runs.needs(name)
+    assert before == f'regressor-{option}_all'
+    assert runs.iterations(before) == REGRESSOR
+    one, other = (settings(n).model.head for n in (name, before))
+    assert one == other != settings('keypointgan_all_2').model.head
+    for wrong in (f'supervised-{option}_all_0', 'keypointgan-no_all_0'):
+        with pytest.raises(ValueError, match='a run is named like'):
+            parts(wrong)
+
+
 def test_what_comes_before():
     assert plan.with_needs(['keypointgan_50_0', 'cyclegan_50_1']) == [
         'regressor_50', 'keypointgan_50_0', 'cyclegan_50_1']

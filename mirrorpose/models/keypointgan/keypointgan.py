@@ -24,7 +24,7 @@ from ..losses.adversarial import LeastSquaresGANLoss, sample_means
 from ..losses.perceptual import TERMS
 from ..pose.prior import check_keypoints
 from .image_pool import ImagePool
-from .regressor import coordinate_error, pack
+from .regressor import pack
 from .sides import nearer_sides
 
 #: Squared differences of skeleton images in [-1, 1], where the published
@@ -347,10 +347,11 @@ class KeypointGAN(AdversarialMixin, TopdownPoseEstimator):
         real = self.renderer(poses, pose_present)
         keypoints = self.head(torch.cat([fake, real]))
         on_fake, on_real = keypoints.split([len(fake), len(real)])
+        head: Any = unwrap(self.head)
         return dict(
             loss_fake=self.weights['fake_weight'] * SIGNED * F.mse_loss(
                 self.renderer(on_fake), fake),
-            loss_real=self.weights['real_weight'] * coordinate_error(
+            loss_real=self.weights['real_weight'] * head.error(
                 on_real, poses, pose_present))
 
     # -- use --------------------------------------------------------------

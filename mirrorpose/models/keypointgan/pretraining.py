@@ -10,8 +10,8 @@ from mmengine.model import BaseModel
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ..adversarial import unwrap
 from .keypointgan import SIGNED
-from .regressor import coordinate_error
 from .sides import nearer_sides
 
 
@@ -61,8 +61,9 @@ class SkeletonRegressorPretraining(BaseModel):
         """Squared error of the coordinates, and of the drawn images."""
         drawn = self.renderer(poses, pose_present)
         keypoints = self.head(drawn)
-        losses = dict(loss_keypoints=coordinate_error(keypoints, poses,
-                                                      pose_present))
+        head: Any = unwrap(self.head)
+        losses = dict(loss_keypoints=head.error(keypoints, poses,
+                                                pose_present))
         if self.image_weight:
             losses['loss_image'] = self.image_weight * SIGNED * F.mse_loss(
                 self.renderer(keypoints, pose_present), drawn)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.structures import InstanceData
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import MODELS
@@ -54,6 +53,13 @@ class SkeletonRegressor(BaseHead):
         in_channels (int): Of the skeleton image. Defaults to 1.
         width (int): 32 in the paper (1,181,184 parameters with 32 joints).
             Defaults to 32.
+        either_side (bool): On poses alone it learns which joints are a pair,
+            not which of the two is left: :meth:`error` counts the nearer
+            labelling of each whole pose. Where an image of one channel
+            cannot tell the sides, the squared error makes it predict the
+            middle of both, and the drawn skeleton loses its limbs; with this
+            it keeps them, and calls a side as it likes. Ours, not the
+            paper's. Defaults to False.
         decoder: Only None: keypoints need no codec.
         init_cfg (dict, optional): As in mmengine's ``BaseModule``.
 
@@ -64,7 +70,8 @@ class SkeletonRegressor(BaseHead):
     decoder = None
 
     def __init__(self, skeleton: Skeleton | str, in_channels: int = 1,
-                 width: int = 32, decoder: None = None,
+                 width: int = 32, either_side: bool = False,
+                 decoder: None = None,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         if decoder is not None:
@@ -72,7 +79,7 @@ class SkeletonRegressor(BaseHead):
                              f'no decoder, got {decoder!r}')
         self.skeleton = Skeleton.from_name(skeleton) if isinstance(
             skeleton, str) else skeleton
-        self.in_channels = in_channels
+        self.in_channels, self.either_side = in_channels, either_side
         self.out_channels = len(self.skeleton)
         self.network = Encoder(in_channels, len(self.skeleton), width, 'in')
         initialise(self)
@@ -106,6 +113,19 @@ class SkeletonRegressor(BaseHead):
             (x, px), (y, py) = (expectation(logits, d) for d in (3, 2))
         score = (px.amax(-1) * py.amax(-1)).sqrt()
         return torch.stack([x, y], -1), score
+
+    def error(self, keypoints: Tensor, truth: Tensor,
+              present: Tensor | None = None) -> Tensor:
+        """What it minimises on poses alone, see :func:`coordinate_error`.
+
+        Args:
+            keypoints (Tensor): (N, K, 2) as :meth:`forward` gives them.
+            truth (Tensor): (N, K, 2) in [-1, 1].
+            present (Tensor, optional): (N, K) bool.
+        """
+        return coordinate_error(
+            keypoints, truth, present,
+            self.skeleton.flip_indices if self.either_side else None)
 
     def predict(self, feats: Any, batch_data_samples: Sequence[Any],
                 test_cfg: Mapping | None = None) -> list[InstanceData]:
@@ -187,18 +207,28 @@ def pack(keypoints: Tensor, scores: Tensor, size: tuple[int, int],
 
 
 def coordinate_error(keypoints: Tensor, truth: Tensor,
-                     present: Tensor | None = None) -> Tensor:
+                     present: Tensor | None = None,
+                     flip_indices: Sequence[int] | None = None) -> Tensor:
     """Mean squared error of the coordinates that are known.
 
     Args:
         keypoints (Tensor): (N, K, 2).
         truth (Tensor): (N, K, 2).
-        present (Tensor, optional): (N, K) bool.
+        present (Tensor, optional): (N, K) bool; all by default.
+        flip_indices (Sequence[int], optional): Mirror partner of each joint:
+            of each pose the labelling of sides counts that is nearer.
 
     Returns:
         Tensor: Scalar.
     """
     if present is None:
-        return F.mse_loss(keypoints, truth)
-    error = (keypoints - truth).square().sum(-1) * present
+        present = torch.ones_like(truth[..., 0])
+
+    def apart(order: Sequence[int] | slice) -> Tensor:
+        error = (keypoints - truth[:, order]).square().sum(-1)
+        return (error * present[:, order]).sum(1)
+
+    error = apart(slice(None))
+    if flip_indices is not None:
+        error = torch.minimum(error, apart(list(flip_indices)))
     return error.sum() / (2 * present.sum()).clamp(min=1)

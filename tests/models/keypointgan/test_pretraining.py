@@ -61,6 +61,60 @@ def test_learns_where_joints_are() -> None:
     assert last < .25 * first
 
 
+@pytest.mark.parametrize('either', [False, True])
+def test_sides_by_loops(either) -> None:
+    """Each pose against both labellings of its sides, written out."""
+    model = built()
+    head = model.head
+    head.either_side = either
+    flip = head.skeleton.flip_indices
+    g = torch.Generator().manual_seed(3)
+    truth = torch.randn(5, 14, 2, generator=g)
+    present = torch.rand(5, 14, generator=g) < .8
+    found = truth + .5 * torch.randn(5, 14, 2, generator=g)
+    found[1] = truth[1, flip]  # right but for the sides
+    total = 0.
+    for n in range(5):
+        orders = [list(range(14)), flip] if either else [list(range(14))]
+        total += min(sum(float((found[n, k] - truth[n, o[k]]).square().sum())
+                         for k in range(14) if present[n, o[k]])
+                     for o in orders)
+    assert float(head.error(found, truth, present)) == pytest.approx(
+        total / (2 * int(present.sum())), rel=1e-5)
+    same = float(head.error(found[:, flip], truth, present))
+    assert (abs(same - float(head.error(found, truth, present)))
+            < 1e-6) is either
+    whole = head.error(truth[:, flip], truth)
+    assert (float(whole) == 0) is either
+    if not either:
+        assert float(whole) == pytest.approx(float(
+            torch.nn.functional.mse_loss(truth[:, flip], truth)))
+
+
+def test_either_side_draws_sharper_skeletons() -> None:
+    """The poses and their mirror images: the middle is the best mean."""
+    data = StickFigures(32, poses_only=True)
+    errors = []
+    for either in (False, True):
+        model = built()
+        model.head.either_side = either
+        flip = model.head.skeleton.flip_indices
+        model.train()
+        optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+        poses = torch.cat([data.poses, data.poses[:, flip]])
+        present = torch.ones(64, 14, dtype=torch.bool)
+        for step in range(60):
+            rows = torch.arange(step % 2, 64, 2)
+            loss = model.loss(poses[rows], present[rows])
+            optimizer.zero_grad()
+            loss['loss_keypoints'].backward()
+            optimizer.step()
+        with torch.no_grad():
+            figures = model.figures(poses, present)
+        errors.append(float(figures['oracle'].mean()))
+    assert errors[1] < .8 * errors[0]
+
+
 def test_refuses() -> None:
     with pytest.raises(ValueError, match='image_weight'):
         built(image_weight=-1.)
