@@ -84,7 +84,8 @@ def table1(held: Values) -> list[str]:
 
     def columns(v: Values) -> list[str]:
         its = v['unseen']
-        return [number(its['error']), number(10 * its['velocity']), *(
+        return [*(number(its[c]) for c in ('.1', '.5', '1')),
+                number(its['error']), number(10 * its['velocity']), *(
             [number(10 * its.get('jitter', float('nan')))] if shaken else []),
             number(v['seconds'])]
 
@@ -95,8 +96,8 @@ def table1(held: Values) -> list[str]:
         held, (*PAPER_HEAD, 'unseen, against the regressor'), paper_columns,
         held.get('against_regressor', {})),
         'The last column is the difference of that area, paired over clips.',
-        by_place(held, ('', 'MPJPE, unseen', 'MPJVE, unseen', *(
-            ['jitter, unseen'] if shaken else []), 's / s of video'),
+        by_place(held, ('', '@0.1, unseen', '@0.5', '@1', 'MPJPE', 'MPJVE', *(
+            ['jitter'] if shaken else []), 's / s of video'),
             columns),
         'MPJPE in heads (errors beyond ten count as ten), MPJVE (the error '
         'of the motion from frame to frame) in tenths of a head' + (

@@ -31,7 +31,6 @@ from .. import run_folders
 from .runs import (
     CHANNELS_LAST,
     FOLDER,
-    OPTIONS,
     PRETRAINING,
     REAL,
     ROOT,
@@ -52,7 +51,7 @@ GROUPS: dict[str, list[str]] = dict(
     table5=[f'keypointgan_{poses}_0' for poses in ('50', '500', '5000')],
     prior=['keypointgan_mocap_0'],
     sides=[f'keypointgan-{option}_all_{seed}' for seed in SEEDS
-           for option in OPTIONS],
+           for option in ('either', 'channels')],
     frames=[f'{row}_{poses}_0' for poses in REAL
             for row in ('keypointgan', SUPERVISED)] + [f'{SUPERVISED}_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.

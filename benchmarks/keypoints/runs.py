@@ -6,9 +6,9 @@ A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are
 ``faces``. The row ``supervised`` is the recognizer that learns from the
 labels of the same frames (:mod:`.supervised`). ``regressor_POSES`` is
 KeypointGAN's regressor, pre-trained on the poses alone; all rows and seeds
-begin at it. An option of ``OPTIONS`` is appended to both:
-``keypointgan-either_all_0`` begins at ``regressor-either_all``. Runs lie in
-``work_dirs/keypoints``.
+begin at it. Options are appended to the row, and to the regressor those that
+change it: ``keypointgan-either-lite_all_0`` begins at
+``regressor-either_all``. Runs lie in ``work_dirs/keypoints``.
 """
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ ROWS: dict[str, dict[str, Any]] = {
     'unconditional': dict(bottleneck=True, conditional=False,
                           second_cycle=False),
 }
-#: Beyond the paper: what becomes of left and right, which one channel cannot
-#: tell. Pairs learnt without saying which is left; limbs of either side and
-#: those of neither in channels of their own.
+#: Beyond the paper's rows: pairs of joints learnt without saying which is
+#: left; limbs of either side and those of neither in channels of their own
+#: (one channel cannot tell sides); what reconstructions are compared by.
 OPTIONS: dict[str, dict[str, Any]] = {
     'either': dict(head=dict(either_side=True)),
     'channels': dict(head=dict(in_channels=3),
@@ -63,6 +63,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                      generator=dict(in_channels=3),
                      discriminator=dict(in_channels=3),
                      renderer=dict(channels='side')),
+    'lite': dict(perceptual=dict(features='efficientnet_lite0')),
 }
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
@@ -152,7 +153,7 @@ def parts(name: str) -> tuple[str, str, int]:
         ValueError: An unknown name.
     """
     row, poses, seed = (name.rsplit('_', 2) + ['', ''])[:3]
-    kind, _, option = row.partition('-')
+    kind, *options = row.split('-')
     if (kind, seed) == (PRETRAINING, ''):
         seed = '0'
     elif kind == PRETRAINING:  # it has no seeds
@@ -161,8 +162,8 @@ def parts(name: str) -> tuple[str, str, int]:
     if kind == SUPERVISED:  # the poses' number is nothing to it
         known = ('all', *REAL)
     if kind not in (*ROWS, SUPERVISED, PRETRAINING) or (
-            option not in ('', *OPTIONS)) or (
-            option and kind == SUPERVISED) or (
+            not set(options) <= set(OPTIONS)) or (
+            options and kind == SUPERVISED) or (
             poses not in known) or not seed.isdigit():
         raise ValueError(
             'a run is named like keypointgan_all_0: one of '
@@ -182,8 +183,10 @@ def iterations(name: str) -> int:
 def needs(name: str) -> list[str]:
     """Runs that have to be there before it."""
     row, poses, _ = parts(name)
-    kind, dash, option = row.partition('-')
-    return [f'{PRETRAINING}{dash}{option}_{poses}'] if kind in ROWS else []
+    kind, *options = row.split('-')
+    its = [o for o in options if 'head' in OPTIONS[o]]
+    return ['-'.join([PRETRAINING, *its]) + f'_{poses}'
+            ] if kind in ROWS else []
 
 
 def settings(name: str) -> Config:
@@ -194,8 +197,9 @@ def settings(name: str) -> Config:
     """
     row, poses, seed = parts(name)
     cfg = base(poses)
-    row, _, option = row.partition('-')
-    cfg.merge_from_dict(dict(model=OPTIONS.get(option, {})))
+    row, *options = row.split('-')
+    for option in options:
+        cfg.merge_from_dict(dict(model=OPTIONS[option]))
     if row == PRETRAINING:
         cfg.work_dir = str(FOLDER)
         cfg = CurriculumRunner(cfg).stage_config('regressor')
