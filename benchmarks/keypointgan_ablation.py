@@ -13,8 +13,9 @@ which no row needs but all may have. ``mean pose`` predicts the average of
 the prior: what is worse has learnt nothing. Parts: ``table4`` (its five rows,
 and the bottleneck without the conditional decoder, which the paper says does
 not converge), ``table5`` (50, 500 and 5,000 unpaired poses), ``prior`` (poses
-of captured motion instead of the world's own). Rows that are not trained are
-named and left out. Results are added to
+of captured motion instead of the world's own), ``options`` (what
+becomes of left and right, and what reconstructions are compared by).
+Rows that are not trained are named and left out. Results are added to
 ``benchmarks/results/keypointgan_ablation.json`` part by part.
 """
 from __future__ import annotations
@@ -57,7 +58,16 @@ def prior() -> dict[str, Any]:
     return found
 
 
-PARTS = dict(table4=table4, table5=table5, prior=prior)
+def options() -> dict[str, Any]:
+    """KeypointGAN alone, one difference each."""
+    return table({title: trained(f'keypointgan{option}', 'all')
+                  for title, option in (
+        ('pairs without sides', ''), ('regressor as in the paper', '-paper'),
+        ('a channel a side', '-channels'),
+        ('features of ImageNet', '-lite'))}, 'What else may differ')
+
+
+PARTS = dict(table4=table4, table5=table5, prior=prior, options=options)
 
 
 if __name__ == '__main__':

@@ -50,8 +50,8 @@ GROUPS: dict[str, list[str]] = dict(
     table4=[f'{row}_all_{seed}' for seed in SEEDS for row in ROWS],
     table5=[f'keypointgan_{poses}_0' for poses in ('50', '500', '5000')],
     prior=['keypointgan_mocap_0'],
-    sides=[f'keypointgan-{option}_all_{seed}' for seed in SEEDS
-           for option in ('either', 'channels')],
+    options=[*(f'keypointgan-paper_all_{seed}' for seed in SEEDS),
+             'keypointgan-lite_all_0', 'keypointgan-channels_all_0'],
     frames=[f'{row}_{poses}_0' for poses in REAL
             for row in ('keypointgan', SUPERVISED)] + [f'{SUPERVISED}_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.

@@ -7,8 +7,8 @@ A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are
 labels of the same frames (:mod:`.supervised`). ``regressor_POSES`` is
 KeypointGAN's regressor, pre-trained on the poses alone; all rows and seeds
 begin at it. Options are appended to the row, and to the regressor those that
-change it: ``keypointgan-either-lite_all_0`` begins at
-``regressor-either_all``. Runs lie in ``work_dirs/keypoints``.
+change it: ``keypointgan-paper-lite_all_0`` begins at ``regressor-paper_all``.
+Runs lie in ``work_dirs/keypoints``.
 """
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ ROWS: dict[str, dict[str, Any]] = {
     'unconditional': dict(bottleneck=True, conditional=False,
                           second_cycle=False),
 }
-#: Beyond the paper's rows: pairs of joints learnt without saying which is
-#: left; limbs of either side and those of neither in channels of their own
-#: (one channel cannot tell sides); what reconstructions are compared by.
+#: What else may differ: the paper's regressor, which is to name the sides that
+#: one channel cannot tell; limbs of either side and those of neither in
+#: channels of their own; what reconstructions are compared by.
 OPTIONS: dict[str, dict[str, Any]] = {
-    'either': dict(head=dict(either_side=True)),
-    'channels': dict(head=dict(in_channels=3),
+    'paper': dict(head=dict(either_side=False)),
+    'channels': dict(head=dict(in_channels=3, either_side=False),
                      backbone=dict(out_channels=3),
                      generator=dict(in_channels=3),
                      discriminator=dict(in_channels=3),
@@ -91,6 +91,8 @@ def base(poses: str) -> Config:
             cfg[key] = data[key]
         for part in ('head', 'renderer'):
             cfg.model[part].skeleton = data.joints
+        # What a face's left is, is seen.
+        cfg.model.head.either_side = poses != 'faces'
     elif poses in ('50', '500', '5000'):
         for pile in _piles(cfg):
             pile.limit = int(poses)
@@ -170,7 +172,7 @@ def parts(name: str) -> tuple[str, str, int]:
             f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (supervised_all, '
             'supervised_people and supervised_faces only), a seed; or '
             f'like regressor_all; with one of {[*OPTIONS]} after the row, as '
-            f'keypointgan-either_all_0; got {name!r}')
+            f'keypointgan-paper_all_0; got {name!r}')
     return row, poses, int(seed)
 
 

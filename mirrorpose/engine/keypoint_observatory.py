@@ -53,10 +53,10 @@ _SIDES = Limit(
     'exchanges sides', 'above', .25,
     'left and right are not settled: the regressor names the sides of '
     'skeleton images otherwise than its offline copy those of their drawings',
-    "Read the corrected figures; raise model.real_weight, train the regressor "
-    "stage longer, or draw the sides "
-    "apart: renderer.channels='side' with 3 channels in backbone, head, "
-    'generator and discriminator.')
+    'Where people face every way, one channel cannot tell: set '
+    'model.head.either_side=True, train from the regressor stage on, and '
+    'read the oracle figures. Else read the corrected ones; raise '
+    'model.real_weight, or train the regressor stage longer.')
 _PERFECT = Limit(
     'mon_discriminator_gap', 'Score of D for drawings minus for skeleton '
     'images', 'above', .9,

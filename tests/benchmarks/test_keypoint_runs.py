@@ -286,9 +286,10 @@ def test_options_begin_at_their_own_regressor(option):
     model, plain = settings(name).model, settings('keypointgan_all_2').model
     assert model != plain and (model.head != plain.head) is own
     assert settings(before).model.head == model.head
-    both = f'keypointgan-either-{option}_all_0'
-    assert settings(both).model.head.either_side
-    assert runs.needs(both)[0].startswith('regressor-either')
+    assert plain.head.either_side and model.head.either_side is not own
+    both = f'keypointgan-paper-{option}_all_0'
+    assert not settings(both).model.head.either_side
+    assert runs.needs(both)[0].startswith('regressor-paper')
     for wrong in (f'supervised-{option}_all_0', 'keypointgan-no_all_0'):
         with pytest.raises(ValueError, match='a run is named like'):
             parts(wrong)
