@@ -68,24 +68,24 @@ def completers() -> dict[str, Any]:
     smooth, robust, doubts = (rows.trained('ridge_both_0')
                               for _ in range(3))
     smooth.noise, smooth.keep = .02, False
-    robust.noise, robust.keep, robust.robust = .01, False, 8
+    robust.noise, robust.keep, robust.robust = .02, False, 8
     # What the others confirm stays where it was seen.
-    doubts.noise, doubts.keep, doubts.robust = .01, 'trusted', 8
+    doubts.noise, doubts.keep, doubts.robust = .02, 10., 8
     regressor = rows.trained('regressor-detector_both_0')
     plain = rows.trained('regressor_both_0')
     return {
         'interpolation': InterpolationCompleter(),
         'ridge': ridge, 'ridge, noise .02': smooth,
-        'ridge, noise .01, robust': robust,
-        'ridge, noise .01, robust, kept as trusted': doubts,
+        'ridge, noise .02, robust': robust,
+        'ridge, noise .02, robust, kept': doubts,
         'regressor': plain,
         'regressor of noise': regressor,
         'robust ridge, then regressor': CascadeCompleter(robust, plain),
         'robust ridge, then regressor of noise': CascadeCompleter(
             robust, regressor),
-        'robust ridge, kept as trusted, then regressor': CascadeCompleter(
+        'robust ridge, kept, then regressor': CascadeCompleter(
             doubts, plain),
-        'robust ridge, kept as trusted, then regressor of noise':
+        'robust ridge, kept, then regressor of noise':
             CascadeCompleter(doubts, regressor),
         'JUMPS': rows.jumps(model, {}),
         'JUMPS, observed not kept': rows.jumps(model, dict(keep=False)),

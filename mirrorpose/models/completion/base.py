@@ -22,7 +22,7 @@ class TrainedCompleter(BaseModel):
             define :meth:`loss`.
     """
 
-    keep: bool | str
+    keep: bool | float
     modes: tuple[str, ...] = ('tensor', 'predict')
 
     @abstractmethod

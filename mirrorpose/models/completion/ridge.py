@@ -29,6 +29,8 @@ from .gaussian import (
 
 #: Of Student's t.
 _FREEDOM = 4.
+#: Logit of what is kept of a joint that is where the others expect it.
+_CERTAIN = 2.
 
 
 @MODELS.register_module()
@@ -50,10 +52,11 @@ class RidgeCompleter(TrainedCompleter):
             canonical unit (twice the distance from pelvis to head top). It
             is the ridge: ``noise**2`` times the number of windows. Defaults
             to 0.005.
-        keep (bool | str): Keep observed joints, in proportion to their
-            confidence; else they are smoothed too. ``'trusted'``, of a
-            ``robust`` ridge: in proportion to how far the others confirm
-            them, the weight of the last round up to 1. Defaults to True.
+        keep (bool | float): Keep observed joints, in proportion to their
+            confidence; else they are smoothed too. A number, of a ``robust``
+            ridge: keep those that the others confirm, half of one that lies
+            so many times ``noise`` off, ever less beyond (a logistic
+            function of the squared distance). Defaults to True.
         robust (int): Observed joints that the others contradict lose
             weight, in so many rounds: the noise is taken for Student's t
             with four degrees of freedom (iteratively reweighted, its EM
@@ -64,8 +67,8 @@ class RidgeCompleter(TrainedCompleter):
         data_preprocessor (dict, optional): Of batches from a loader.
 
     Raises:
-        ValueError: rank, noise or frames are not positive, or ``keep`` is
-            something else, or ``'trusted'`` without ``robust``.
+        ValueError: rank, noise, frames or a number for ``keep`` are not
+            positive, or it is a number without ``robust``.
     """
 
     skeleton = SKELETON
@@ -80,7 +83,7 @@ class RidgeCompleter(TrainedCompleter):
     def __init__(self,
                  rank: int = 192,
                  noise: float = 0.005,
-                 keep: bool | str = True,
+                 keep: bool | float = True,
                  robust: int = 0,
                  frames: int = FRAMES,
                  flip: bool = True,
@@ -93,9 +96,11 @@ class RidgeCompleter(TrainedCompleter):
                              f'{rank}, {noise} and {frames}')
         if robust < 0:
             raise ValueError(f'robust must not be negative, got {robust}')
-        if not (isinstance(keep, bool) or (keep == 'trusted' and robust)):
-            raise ValueError("keep is True, False or, where robust is above "
-                             f"0, 'trusted'; got {keep!r}, robust={robust}")
+        if not isinstance(keep, bool) and not (
+                isinstance(keep, (int, float)) and keep > 0 and robust):
+            raise ValueError(
+                'keep is True, False or, where robust is above 0, a positive '
+                f'number; got {keep!r}, robust={robust}')
         self.robust = robust
         size = frames * len(SKELETON) * 2
         self.rank, self.noise, self.keep = min(rank, size), noise, keep
@@ -256,7 +261,7 @@ class RidgeCompleter(TrainedCompleter):
         if points.shape[1] != self.frames:
             raise ValueError(f'windows have {points.shape[1]} frames, this '
                              f'ridge is over {self.frames}')
-        trust = weight
+        trust, far = weight, torch.zeros_like(weight)
         for _ in range(self.robust):
             mean, _ = condition(
                 self.gaussian(), points.flatten(1), by_coordinate(trust),
@@ -264,7 +269,11 @@ class RidgeCompleter(TrainedCompleter):
             far = (points - mean.view_as(points)).square().sum(-1)
             trust = weight * (_FREEDOM + 2) / (
                 _FREEDOM + weight * far / self.noise**2)
-        return trust, trust.clamp(max=1) if self.keep == 'trusted' else weight
+        if isinstance(self.keep, bool):
+            return trust, weight
+        # 0.88 of a joint where the others expect it, .5 at the distance.
+        off = far / (self.keep * self.noise)**2
+        return trust, weight * torch.sigmoid(_CERTAIN * (1 - off))
 
     def gaussian(self) -> LowRankGaussian:
         """What was fitted, of frames * 28 * 2 dimensions."""

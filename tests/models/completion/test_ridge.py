@@ -236,14 +236,15 @@ class TestRobust:
         assert (done - windows).norm(dim=-1).mean() < .02
 
 
-    def test_kept_as_far_as_trusted(self, ridge, windows):
+    @pytest.mark.parametrize('times', [3., 10.])
+    def test_kept_unless_contradicted(self, ridge, windows, times):
         """What the others confirm stays; what they contradict is moved."""
         points, at = windows.clone(), SKELETON.index('left_wrist')[0]
         points[:, 2:4, at] += .4
         seen = torch.ones(points.shape[:-1], dtype=torch.bool)
         ridge.noise, ridge.robust = .02, 4
         done = {}
-        for keep in (False, True, 'trusted'):
+        for keep in (False, True, times):
             ridge.keep = keep
             done[keep] = ridge.complete(points, seen)
         # Student's weight of the residuals about the last mean, in a loop.
@@ -252,27 +253,26 @@ class TestRobust:
             mean = conditional(ridge, points, trust)
             far = (points - mean).square().sum(-1) / ridge.noise**2
             trust = 6 / (4 + far)
-        share = trust.clamp(max=1)[..., None]
+        share = 1 / (1 + torch.exp(2 * far / times**2 - 2))[..., None]
         torch.testing.assert_close(
-            done['trusted'].keypoints,
+            done[times].keypoints,
             share * points + (1 - share) * done[False].keypoints,
             rtol=1e-3, atol=1e-4)
         clean = torch.ones_like(seen)
         clean[:, 2:4, at] = False
         error = {k: (d.keypoints - windows).norm(dim=-1)
                  for k, d in done.items()}
-        assert error['trusted'][clean].mean() < .5 * error[False][
-            clean].mean()
-        assert error['trusted'][~clean].mean() < .25 * error[True][
+        assert error[times][clean].mean() < .5 * error[False][clean].mean()
+        assert error[times][~clean].mean() < .25 * error[True][
             ~clean].mean()
-        spread = done['trusted'].spread
+        spread = done[times].spread
         assert spread[clean].mean() < spread[~clean].mean()
 
-    def test_what_is_trusted_needs_doubts(self):
-        for keep, robust in (('trusted', 0), ('observed', 3)):
-            with pytest.raises(ValueError, match="'trusted'"):
+    def test_a_number_to_keep_needs_doubts(self):
+        for keep, robust in ((10., 0), (-1., 3), ('trusted', 3)):
+            with pytest.raises(ValueError, match='a positive number'):
                 RidgeCompleter(rank=4, keep=keep, robust=robust)
-        RidgeCompleter(rank=4, keep='trusted', robust=3)
+        assert RidgeCompleter(rank=4, keep=10, robust=3).keep == 10
 
 
 class TestPrior:
