@@ -85,7 +85,7 @@ def test_every_part_is_printed():
     for line in (
             '0.800 [0.790, 0.820] | 0.800 | – |',
             '0.700 [0.690, 0.720] | 0.700 | -0.100 [-0.120, -0.080] |',
-            '| JUMPS | 0.321 | 0.456 | 0.012 |',
+            '| JUMPS | 0.100 | 0.500 | 0.900 | 0.321 | 0.456 | 0.012 |',
             '| 0.800 | +0.031 [+0.011, +0.051] |',
             '| 0.800 | +0.042 [+0.022, +0.062] |',
             '| regressor | 1.010 | – | – | 63 |',
@@ -98,7 +98,8 @@ def test_jitter_where_it_was_measured():
     more = dict(jitter=.05, jitter_truth=.02, clips=3)
     text = page(tables.upsampling(dict(table1=dict(
         cmu=dict(JUMPS=values(.7, **more))))))
-    assert '| JUMPS | 0.321 | 0.456 | 0.500 | 0.012 |' in text
+    assert ('| JUMPS | 0.100 | 0.500 | 0.900 | 0.321 | 0.456 | 0.500 | 0.012 |'
+            in text)
     assert 'truth: 0.200 in CMU' in text
 
 
