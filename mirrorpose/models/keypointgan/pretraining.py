@@ -10,7 +10,6 @@ from mmengine.model import BaseModel
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..adversarial import unwrap
 from .keypointgan import SIGNED
 from .sides import nearer_sides
 
@@ -61,9 +60,8 @@ class SkeletonRegressorPretraining(BaseModel):
         """Squared error of the coordinates, and of the drawn images."""
         drawn = self.renderer(poses, pose_present)
         keypoints = self.head(drawn)
-        head: Any = unwrap(self.head)
-        losses = dict(loss_keypoints=head.error(keypoints, poses,
-                                                pose_present))
+        losses = dict(loss_keypoints=self.head.error(keypoints, poses,
+                                                     pose_present))
         if self.image_weight:
             losses['loss_image'] = self.image_weight * SIGNED * F.mse_loss(
                 self.renderer(keypoints, pose_present), drawn)
