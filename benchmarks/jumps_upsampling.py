@@ -170,9 +170,9 @@ def crossed() -> dict[str, Any]:
     return out
 
 
-def spread_of(names: Sequence[str], clips: dict[str, list[Clip]]
-              ) -> dict[str, Any]:
-    """Unseen area of several trainings."""
+def spread_of(names: Sequence[str], clips: dict[str, list[Clip]],
+              **options: Any) -> dict[str, Any]:
+    """Unseen area of several trainings, of JUMPS with options."""
     out: dict[str, Any] = {}
     for name in names:
         try:
@@ -180,6 +180,8 @@ def spread_of(names: Sequence[str], clips: dict[str, list[Clip]]
         except FileNotFoundError as error:
             print(error)
             continue
+        if options:
+            completer = rows.jumps(completer.model, options)
         for motion, its in clips.items():
             done, _, _ = rows.run(completer, its)
             values, _ = score(done, its)
@@ -199,8 +201,13 @@ def seeds() -> dict[str, Any]:
 def variants() -> dict[str, Any]:
     """What the training has beyond the paper, one thing at a time."""
     clips = {m: through(c, [UNSEEN]) for m, c in clips_of(*MANY).items()}
-    return spread_of([f'jumps-{v}_both_0' for v in (
+    found = spread_of([f'jumps-{v}_both_0' for v in (
         'paper', 'prior', 'masked', 'short', 'R1')], clips)
+    # The paper's row without E was trained without it.
+    without = spread_of([f'jumps-{v}_both_0' for v in (
+        'paper', 'noencoder')], clips, use_encoder=False, restarts=8)
+    return dict(found, **{f'{name}, searched without E': v
+                          for name, v in without.items()})
 
 
 def options() -> dict[str, Any]:

@@ -34,6 +34,7 @@ from .scene_filling import hide
 
 SCENES = ('all', 'annotated', 'unannotated')
 COVERED = ('keep', 'drop')
+RECOMBINED = ('annotated', 'all')
 _SCENE, _APPEARANCE, _BEHIND, _FRONT = range(4)
 #: Pixels that are made at once on a CPU.
 _CHUNK = 2**17
@@ -92,6 +93,10 @@ class Recombination(nn.Module):
             model, mmpose's or ours. To show no person twice to a
             semi-supervised model, it must have been trained on annotated
             images only. Defaults to None: un-annotated images lend no scene.
+        recombined (str): Which people are put elsewhere: ``'annotated'`` or
+            ``'all'``, others as far as they are cut out (for a model that
+            learns from its own poses of them). Defaults to
+            ``'annotated'``.
         keep_unannotated (bool): Pass un-annotated images on to the model.
             False saves their cost where it cannot use them. Defaults to
             True.
@@ -123,6 +128,7 @@ class Recombination(nn.Module):
                  capsule_width: float = 1.,
                  scenes: str = 'all',
                  estimator: str | dict | None = None,
+                 recombined: str = 'annotated',
                  keep_unannotated: bool = True,
                  scene_affine: Mapping[str, Any] | None = None,
                  occluder_affine: Mapping[str, Any] | None = None,
@@ -130,6 +136,7 @@ class Recombination(nn.Module):
                  min_joints: int = 6) -> None:
         super().__init__()
         for name, value, known in (('scenes', scenes, SCENES),
+                                   ('recombined', recombined, RECOMBINED),
                                    ('covered_joints', covered_joints,
                                     COVERED)):
             if value not in known:
@@ -159,7 +166,7 @@ class Recombination(nn.Module):
         self.appearance_weight = appearance_weight
         self.max_covered, self.covered_joints = max_covered, covered_joints
         self.jitter = np.array(list(reach.values()))
-        self.scenes = scenes
+        self.scenes, self.recombined = scenes, recombined
         self.keep_unannotated = keep_unannotated
         self.scene_affine = Affine(**dict(scene_affine or {}))
         self.occluder_affine = Affine(**dict(
@@ -239,14 +246,15 @@ class Recombination(nn.Module):
     def _choose(self, draws: Draws, found: np.ndarray,
                 labelled: np.ndarray) -> np.ndarray:
         """Partners (4, N) for scene, appearance, behind, front; -1 none."""
-        people = np.nonzero(found & labelled)[0]
+        moved = found & (labelled | (self.recombined == 'all'))
+        people = np.nonzero(moved)[0]
         pools = [np.nonzero(found & {'all': True, 'annotated': labelled,
                                      'unannotated': ~labelled}[self.scenes]
                             )[0], people, people, people]
         out = np.stack([partners(draws.partners[:, i], pool)
                         for i, pool in enumerate(pools)])
         shut = self.probabilities[:, None] <= draws.gates.T
-        out[shut | ~(found & labelled)] = -1
+        out[shut | ~moved] = -1
         return out
 
     def _take_apart(self, inputs: Tensor, mattes: Tensor, found: np.ndarray,

@@ -76,10 +76,18 @@ class MeanTeacher(PoseRecognition):
         colours (dict, optional): Config of a :class:`StrongColours` for it,
             with the ``mean`` and ``std`` of the preprocessor. Defaults to
             None: no change of colours.
+        recombination (dict, optional): Config of a :class:`Recombination`
+            (not the paper's): what the recognizer learns from is put into
+            other scenes, while the teacher looks at images as they are.
+            With ``recombined='all', estimator='model'`` un-annotated people
+            too, whom the teacher cuts out. Defaults to None.
+        teacher_init (dict, optional): An ``init_cfg`` of a trained teacher,
+            which is then left as it is (self-training). Defaults to None:
+            the average.
         skeleton (str): Joint set; its mirror pairs. Defaults to
             ``'mpii_16'``.
-        evaluate (str): ``'teacher'`` or ``'student'``. Defaults to
-            ``'teacher'``.
+        evaluate (str, optional): ``'teacher'`` or ``'student'``. Defaults
+            to the teacher, unless it had its own weights.
         others: As in :class:`PoseRecognition`.
 
     Raises:
@@ -99,14 +107,17 @@ class MeanTeacher(PoseRecognition):
                  temperature: float = 0.05,
                  affine: Mapping[str, Any] | None = None,
                  colours: dict | None = None,
+                 recombination: dict | None = None,
+                 teacher_init: dict | None = None,
                  skeleton: str = 'mpii_16',
-                 evaluate: str = 'teacher',
+                 evaluate: str | None = None,
                  pose_variance: float = 0.01,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | list | None = None,
                  metainfo: dict | None = None) -> None:
+        evaluate = evaluate or ('student' if teacher_init else 'teacher')
         for name, value, known in (('target', target, TARGETS), (
                 'evaluate', evaluate, ('teacher', 'student'))):
             if value not in known:
@@ -122,7 +133,9 @@ class MeanTeacher(PoseRecognition):
         super().__init__(backbone, head, neck, pose_variance, train_cfg,
                          test_cfg, data_preprocessor, init_cfg, metainfo)
         self.teacher = TopdownPoseEstimator(
-            **networks, test_cfg=test_cfg, metainfo=metainfo)
+            **networks, test_cfg=test_cfg, metainfo=metainfo,
+            init_cfg=teacher_init)
+        self.averaging = teacher_init is None
         self.teacher.requires_grad_(False)
         #: Steps that the teacher has averaged over.
         self.register_buffer('averaged', torch.zeros((), dtype=torch.long))
@@ -134,6 +147,11 @@ class MeanTeacher(PoseRecognition):
         self.affine = Affine(**dict(dict(shift=.1), **dict(affine or {})))
         self.colours = None if colours is None else MODELS.build(
             dict(dict(type='StrongColours'), **colours))
+        self.recombination = None if recombination is None else MODELS.build(
+            dict(dict(type='Recombination', skeleton=skeleton),
+                 **recombination))
+        if self.recombination is not None:
+            self.recombination.use_model(self.teacher)
         joints = Skeleton.from_name(skeleton)
         if getattr(self.head, 'out_channels', len(joints)) != len(joints):
             raise ValueError(
@@ -155,8 +173,10 @@ class MeanTeacher(PoseRecognition):
         return self
 
     def init_weights(self) -> None:
-        """The teacher begins as the recognizer."""
+        """The teacher begins as the recognizer, if it has no weights."""
         super().init_weights()
+        if not self.averaging:
+            return
         with torch.no_grad():
             for mine, its in self._pairs():
                 its.copy_(mine)
@@ -177,7 +197,7 @@ class MeanTeacher(PoseRecognition):
         """One step of the average."""
         step = int(self.averaged)
         keep = min(1 - 1 / (step + 1), self.momentum)
-        for mine, its in self._pairs():
+        for mine, its in self._pairs() if self.averaging else ():
             if its.is_floating_point():
                 its.lerp_(mine.to(its), 1 - keep)
             else:
@@ -280,6 +300,8 @@ class MeanTeacher(PoseRecognition):
                 'SemiSupervisedSampler')
         some = bool(other.any())
         weak = inputs
+        if self.recombination is not None:
+            inputs, data_samples = self.recombination(inputs, data_samples)
         if some:
             view, matrices, flipped = self.strong_view(inputs[other])
             inputs = inputs.clone()

@@ -296,6 +296,19 @@ def test_unannotated_images_lend_their_scenes(fresh_hub):
     assert len(after) == 4
 
 
+def test_unannotated_people_stand_elsewhere_too():
+    inputs, samples, points, masks = make((True, False, True, False))
+    module = Recombination(**dict(PLAIN, scene_prob=1., estimator='model',
+                                  recombined='all', hole_dilation=0.))
+    module.use_model(Oracle(inputs, points))
+    images, after = run(inputs, samples, module)
+    gap = (images - unit(inputs)).abs().amax(1, keepdim=True)
+    assert (gap.amax((1, 2, 3)) > .1).all() and len(after) == 4
+    kept = [(g[m > .5] < .05).float().mean() for g, m in zip(gap, masks)]
+    lost = [(g[m < .5] < .05).float().mean() for g, m in zip(gap, masks)]
+    assert min(kept) > .7 and max(lost) < .5, (kept, lost)
+
+
 def test_without_estimator_they_lend_nothing():
     inputs, samples, *_ = make((True, False, False, False))
     images, _ = run(inputs, samples, scene_prob=1.)

@@ -253,6 +253,52 @@ def test_it_trains_under_mmengine():
     assert not torch.equal(model.teacher.backbone.conv1.weight, start)
 
 
+def test_recombined_for_the_student_alone():
+    """The teacher looks at images as they are, the student at others."""
+    seen = {}
+    model = build(recombination=dict(
+        recombined='all', estimator='model', scene_prob=1., min_joints=1,
+        hole_dilation=0.))
+    assert model.recombination.person_mattes.model is model.teacher
+
+    def note(name, module):
+        whole = module.extract_feat
+
+        def extract_feat(inputs):
+            seen.setdefault(name, []).append(inputs.clone())
+            return whole(inputs)
+        module.extract_feat = extract_feat
+
+    note('teacher', model.teacher)
+    note('student', model)
+    inputs, samples = batch([True, True, False, False])
+    losses = model.loss(inputs, samples)
+    # Once to cut people out, once for the targets.
+    assert all(torch.equal(x, inputs[2:]) for x in seen['teacher'])
+    assert len(seen['teacher']) == 2
+    moved = (seen['student'][0] - inputs).abs().flatten(1).amax(1)
+    assert (moved > .1).all()
+    assert losses['loss_consistency'].isfinite()
+
+
+def test_a_trained_teacher_stays(tmp_path):
+    other = build('PoseRecognition')
+    with torch.no_grad():
+        for p in other.parameters():
+            p.mul_(1.5)
+    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'it.pth')
+    model = build(teacher_init=dict(type='Pretrained',
+                                    checkpoint=str(tmp_path / 'it.pth')))
+    assert model.evaluate == 'student'
+    before = copy.deepcopy(model.teacher.state_dict())
+    wrapper = OptimWrapper(torch.optim.Adam(model.parameters(), lr=1e-3))
+    inputs, samples = batch([True, False])
+    model.train_step(dict(inputs=list(inputs), data_samples=samples), wrapper)
+    for key, value in model.teacher.state_dict().items():
+        assert torch.equal(value, before[key])
+        assert torch.equal(value, other.state_dict()[key]), key
+
+
 def test_no_annotated_sample():
     inputs, samples = batch([False, False])
     with pytest.raises(ValueError, match='none of the 2 samples'):
