@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = ['TrainingStep', 'detached', 'only_trains', 'read_losses',
-           'split_batch', 'unwrap']
+           'split_batch', 'statistics_kept', 'unwrap']
 
 #: Kinds of logged values that keep their place at the front of a name.
 KINDS = ('loss', 'mon', 'acc', 'kl')
@@ -101,6 +102,25 @@ def only_trains(model: nn.Module, children: Collection[str]) -> Iterator[None]:
     finally:
         for parameter in held:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def statistics_kept(*modules: nn.Module) -> Iterator[None]:
+    """Batch normalisation inside leaves its running statistics alone.
+
+    They shall describe one distribution, that of the pass which is made
+    again at test time; the batches are normalised as ever.
+    """
+    norms = [m for module in modules for m in module.modules()
+             if isinstance(m, _BatchNorm)]
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.momentum = 0.
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
 
 
 def split_batch(batch: Any, parts: int) -> list[tuple[float, Any]]:

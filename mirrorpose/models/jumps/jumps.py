@@ -14,8 +14,8 @@ from ..adversarial import AdversarialMixin, unwrap
 from ..losses.adversarial import uniform_from_normal
 from ..pose.canonical_frame import HEAD_TOP, NECK, SKELETON, canonical_frame
 from ..pose.filling import PoseStatistics
+from ..steps import statistics_kept
 from . import objective
-from .networks import statistics_kept
 from .prior import score_sequences
 from .procrustes import align
 

@@ -8,15 +8,12 @@ asks.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..pose.canonical_frame import FRAMES, SKELETON
 from .body_grid import critic_grid, from_grid, to_grid
@@ -246,25 +243,6 @@ class PoseSequenceCritic(_Network):
         """Plausibility of sequences in any frame, see ``prior.py``."""
         from .prior import score_sequences
         return score_sequences(self, keypoints, mask)
-
-
-@contextmanager
-def statistics_kept(*modules: nn.Module) -> Iterator[None]:
-    """Batch normalisation inside leaves its running statistics alone.
-
-    They shall describe one distribution, that of the pass which is made
-    again at test time; the batches are normalised as ever.
-    """
-    norms = [m for module in modules for m in module.modules()
-             if isinstance(m, _BatchNorm)]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.momentum = 0.
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta):
-            norm.momentum = momentum
 
 
 def weight_count(module: nn.Module) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
@@ -18,6 +19,7 @@ from mmpose.utils.typing import SampleList
 from torch import Tensor
 
 from ..pose import draw_gaussians, probability, soft_argmax
+from ..steps import statistics_kept
 from . import objective
 from .batch import PoseBatch, gather, reduce_image, sample_id, sample_keys
 from .image_vae import ImageVAEOutput, Noise, _torch_noise
@@ -129,6 +131,10 @@ class MirrorNet(PoseRecognition):
             around the peak. Defaults to 0.05.
         detach_mask (bool): Keep the recognizer from moving the mask.
             Defaults to True.
+        sleep_weight (float): Of the recognition of annotated poses in images
+            that the image VAE draws of them, with the appearance and the
+            scene of other images of the batch (the sleep phase of Hinton et
+            al. 1995; not the paper's). Defaults to 0: none.
         noise_per_sample (bool): Draw latent noise as a function of (seed,
             step, sample id), so that it does not depend on how samples are
             spread over batches and processes. Defaults to False.
@@ -156,6 +162,7 @@ class MirrorNet(PoseRecognition):
                  sigma: float = 2.,
                  temperature: float = 0.05,
                  detach_mask: bool = True,
+                 sleep_weight: float = 0.,
                  noise_per_sample: bool = False,
                  frozen: Sequence[str] = ('mask_estimator', ),
                  train_cfg: dict | None = None,
@@ -192,6 +199,7 @@ class MirrorNet(PoseRecognition):
         self.generative_input, self.pose_form = generative_input, pose_form
         self.sample_pose, self.sigma = sample_pose, sigma
         self.temperature, self.detach_mask = temperature, detach_mask
+        self.sleep_weight = sleep_weight
         self.noise_per_sample = noise_per_sample
         children = dict(self.named_children())
         unknown = set(frozen) - set(children)
@@ -238,6 +246,37 @@ class MirrorNet(PoseRecognition):
         pose = pose.detach() if self.detach_mask else pose
         return self.mask_estimator.sharpen(self.mask_estimator(image, pose))
 
+    @torch.no_grad()
+    def dream(self, batch: PoseBatch, out: ImageVAEOutput,
+              noise: Noise = _torch_noise) -> Tensor:
+        """Draws p(x|y,a,s) of annotated poses, others' appearance and scene.
+
+        Args:
+            batch (PoseBatch): N samples, M of them annotated.
+            out (ImageVAEOutput): Of a pass over them.
+            noise (Callable): Standard normal noise of a shape.
+
+        Returns:
+            Tensor: (M, 3, h, w), the mean of the pixels. The appearance is
+            the next sample's, the scene that of one half a batch away.
+        """
+        lent = [probability.sample(*its, noise(its[0])).roll(shift, 0)
+                for its, shift in ((out.appearance, -1),
+                                   (out.scene, -max(len(batch.pose) // 2, 1)))]
+        with statistics_kept(self.image_vae.generator):
+            return self.image_vae.decode(batch.pose, *lent)[0][batch.labelled]
+
+    def sleep(self, dreams: Tensor, batch: PoseBatch,
+              size: tuple[int, int]) -> Tensor:
+        """log q(y|x) of dreamt images at the input's size, (M,) nats."""
+        images = F.interpolate(dreams, size, mode='bilinear',
+                               align_corners=False)
+        with statistics_kept(self.backbone, self.head):
+            stacks = self.recognize(images)
+        known = batch.labelled
+        return self.recognition(stacks, batch.pose[known],
+                                batch.present[known])
+
     def loss(self, inputs: Tensor,
              data_samples: SampleList) -> dict[str, Tensor]:
         """The negative bound of a batch (Eq. 29), term by term.
@@ -280,6 +319,11 @@ class MirrorNet(PoseRecognition):
         scale = len(mean) * mean[0].numel()
         losses = {f'loss_{name}': -self.term_weights[name] * total[name]
                   / scale for name in TERMS}
+        if self.sleep_weight:
+            h, w = inputs.shape[-2:]
+            nats = self.sleep(self.dream(batch, image_out, noise), batch,
+                              (h, w))
+            losses['loss_sleep'] = -self.sleep_weight * nats.sum() / scale
         losses['mon_bound_labelled'] = _mean(supervised)
         if bool(other.any()):
             losses['mon_bound_unlabelled'] = _mean(unsupervised)

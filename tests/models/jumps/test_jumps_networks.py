@@ -11,12 +11,8 @@ from mirrorpose.models.jumps import (
     PoseSequenceGenerator,
 )
 from mirrorpose.models.jumps.folding import FoldedGenerator
-from mirrorpose.models.jumps.networks import (
-    DESIGNS,
-    make_norm,
-    statistics_kept,
-    weight_count,
-)
+from mirrorpose.models.jumps.networks import DESIGNS, make_norm, weight_count
+from mirrorpose.models.steps import statistics_kept
 
 
 @pytest.mark.parametrize('design', DESIGNS)
