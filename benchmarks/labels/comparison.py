@@ -32,14 +32,24 @@ PAIRS: dict[str, list[tuple[str, str]]] = dict(
     rivals=[('supervised', 'strong'), ('teacher', 'strong'),
             ('teacher-recombination', 'recombination-annotated'),
             ('float32', 'plain')],
+    beyond=[('consistency', 'teacher'), ('consistency', 'supervised'),
+            ('self-training', 'recombination-annotated'),
+            ('self-training', 'semi'),
+            ('self-training', 'self-training-still'),
+            ('sleep', 'supervised'), ('better-masks', 'semi'),
+            ('fidelity-tight', 'recombination-annotated')],
     long=[('semi', 'supervised'), ('supervised', 'teacher'),
           ('semi', 'teacher'), ('supervised', 'strong'),
-          ('recombination', 'recombination-annotated')])
+          ('recombination', 'recombination-annotated'),
+          ('consistency', 'supervised'),
+          ('self-training', 'recombination-annotated')])
 #: Rows of other groups that a group's table shows too.
 GUESTS: dict[str, tuple[str, ...]] = dict(
     terms=('plain', ), compositions=('plain', 'terms-coordinates'),
     parts=('plain', 'supervised', 'semi'),
-    rivals=('plain', 'supervised', 'teacher'))
+    rivals=('plain', 'supervised', 'teacher'),
+    beyond=('plain', 'supervised', 'semi', 'teacher',
+            'recombination-annotated'))
 Right = dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 

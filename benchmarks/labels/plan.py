@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import run_folders
-from .rows import COMPOSITIONS, LONGER, MAIN, PARTS, RIVALS, TERMS
+from .rows import (
+    BEYOND,
+    COMPOSITIONS,
+    LONGER,
+    MAIN,
+    PARTS,
+    RIVALS,
+    TERMS,
+)
 from .runs import PART_STEPS, PERCENT, ROOT, SEEDS, Name
 
 RESULT = ROOT / 'benchmarks' / 'results' / 'label_efficiency.json'
@@ -30,6 +38,7 @@ GROUPS: dict[str, list[Name]] = dict(
     compositions=_names(COMPOSITIONS),
     parts=_names(PARTS),
     rivals=_names(RIVALS),
+    beyond=_names(BEYOND),
     long=_names(LONGER, seeds=SEEDS[:2], long=True))
 
 

@@ -24,6 +24,8 @@ class Row:
         ranges (str): Of the affine augmentation, key of ``data.RANGES``.
         colours (bool): ``StrongColours`` on every image.
         wrapper (str): Type of the optimizer wrapper.
+        parts (dict): Other preparations than those of the child's name.
+        teacher (str): Row whose weights are a fixed teacher's.
     """
 
     title: str
@@ -34,6 +36,8 @@ class Row:
     ranges: str = 'plain'
     colours: bool = False
     wrapper: str = 'AutocastOptimWrapper'
+    parts: dict[str, str] = field(default_factory=dict)
+    teacher: str = ''
 
     @property
     def generative(self) -> bool:
@@ -123,15 +127,41 @@ RIVALS = {
         HALF, recombination=dict(FULL, scenes='annotated')),
     'float32': Row('plain recognizer in float32', wrapper='OptimWrapper'),
 }
-ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS}
+#: In other scenes for the student, as they are for the teacher.
+EVERYBODY = dict(FULL, mean=MEAN, std=STD, estimator='model',
+                 recombined='all')
+TAUGHT = dict(TEACHER, ramp_steps=0, evaluate='student')
+#: On top of recombination: what else the diagnostics point to.
+BEYOND = {
+    'consistency': Row(
+        'mean teacher, all people in other scenes', 'MeanTeacher',
+        dict(TEACHER, recombination=EVERYBODY), HALF),
+    'self-training': Row(
+        'taught by recombination, all people in other scenes', 'MeanTeacher',
+        dict(TAUGHT, recombination=EVERYBODY), HALF,
+        teacher='recombination-annotated'),
+    'self-training-still': Row(
+        'the same, un-annotated people in their own', 'MeanTeacher',
+        dict(TAUGHT, recombination=dict(EVERYBODY, recombined='annotated')),
+        HALF, teacher='recombination-annotated'),
+    'sleep': Row('supervised MirrorNet and its sleep phase', 'MirrorNet',
+                 dict(sleep_weight=.5), recombination=FULL),
+    'better-masks': Row(
+        'semi-supervised, masks learnt four times as long', 'MirrorNet',
+        counts=HALF, recombination=SCENES, parts=dict(masks='masks-more')),
+    'fidelity-tight': Row(
+        'fidelity of a tight appearance, on recombined images', 'MirrorNet',
+        _terms('coordinates', 'fidelity'), recombination=FULL,
+        parts=dict(images='images-tight')),
+}
+ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS, **BEYOND}
 #: Rows that are also run three times as long, as NAME-long.
 LONGER = ('plain', 'supervised', 'semi', 'teacher', 'strong',
-          'recombination', 'recombination-annotated')
+          'recombination', 'recombination-annotated', 'consistency',
+          'self-training')
 #: Forms that an issue may ask for and the house has no value for.
 UNSUPPORTED = (
     'plausibility of sampled coordinates (Eq. 20 samples heatmaps only)',
-    'fidelity with a tight appearance (a global vector): the image VAE has '
-    'maps of latents alone',
     'a learned v_alpha of the recognizer',
     'the generative parts held still on un-annotated images alone '
     '(spec T1.5 iii); `frozen` holds them still on all',

@@ -31,7 +31,9 @@ SEEDS = (0, 1, 2)
 #: has stopped gaining, which more people take longer to reach.
 START_STEPS = {5: 2000, 20: 4000, 80: 8000}
 #: Steps of the parts, by their name.
-PART_STEPS = dict(masks=1000, poses=2500, images=1500)
+PART_STEPS = {'masks': 1000, 'poses': 2500, 'images': 1500,
+              'masks-more': 4000, 'images-tight': 1500}
+_PARTS = ('masks', 'poses', 'images')
 _EXTRAS = ('start', *PART_STEPS)
 _SMALL = ROOT / 'configs' / 'mirrornet_small_synthetic.py'
 #: A ResNet-18 of 24 channels: 1.9 M parameters, 80 ms a step of 32.
@@ -115,12 +117,15 @@ class Name(NamedTuple):
 
     def needs(self) -> list[Name]:
         """The runs that have to be there before it."""
-        if self.row == 'images':
+        if self.row.startswith('images'):
             return [self.other('masks')]
         if self.row in _EXTRAS:
             return []
-        parts = list(PART_STEPS) if ROWS[self.row].generative else []
-        return [self.other(row) for row in ('start', *parts)]
+        row = ROWS[self.row]
+        parts = [row.parts.get(p, p) for p in _PARTS] if (
+            row.generative) else []
+        taught = [self._replace(row=row.teacher)] if row.teacher else []
+        return [*(self.other(r) for r in ('start', *parts)), *taught]
 
     def checkpoint(self) -> Path | None:
         """The checkpoint at its end; None while it is not done."""
@@ -150,6 +155,9 @@ def settings(name: Name, started: bool = True) -> Config:
     """
     cfg = copy.deepcopy(_base())
     whole = cfg.model.to_dict()
+    if 'images-tight' in (name.row, *ROWS.get(
+            name.row, Row('')).parts.values()):
+        _tighten(whole['image_vae'])
     cfg.model = _model(name, whole)
     cfg.optim_wrapper = dict(
         type=ROWS[name.row].wrapper if name.row in ROWS else
@@ -168,18 +176,25 @@ def settings(name: Name, started: bool = True) -> Config:
     return cfg
 
 
+def _tighten(image_vae: dict) -> None:
+    """Appearance as one vector of 24 numbers, of no place."""
+    image_vae['appearance_recognizer'].update(
+        vector_size=(2, 2), latent_channels=24)
+    image_vae['generator'].update(appearance_channels=24)
+
+
 def _model(name: Name, whole: dict) -> dict:
     """The model's config; ``whole`` is MirrorNet's."""
     shared = dict(data_preprocessor=dict(whole['data_preprocessor']),
                   test_cfg=whole['test_cfg'])
     nets = {k: whole[k] for k in ('backbone', 'head')}
-    if name.row == 'masks':
+    if name.row.startswith('masks'):
         return dict(shared, type='MaskEstimation',
                     mask_estimator=whole['mask_estimator'])
     if name.row == 'poses':
         return dict(shared, type='PoseAutoencoding',
                     pose_vae=whole['pose_vae'])
-    if name.row == 'images':
+    if name.row.startswith('images'):
         return dict(shared, type='ImageAutoencoding', **{
             k: whole[k] for k in ('image_vae', 'mask_estimator')})
     row = ROWS.get(name.row, Row('the common start'))
@@ -230,8 +245,12 @@ def _start(model: dict, source: Name) -> None:
         raise FileNotFoundError(
             f'{source} is not trained; make it by python -m '
             f'benchmarks.labels.training {source}')
+    if source.row in ROWS:
+        model['teacher_init'] = dict(type='Pretrained',
+                                     checkpoint=str(found))
+        return
     children = dict(start=('backbone', 'head'), masks=('mask_estimator', ),
                     poses=('pose_vae', ), images=('image_vae', ))
-    for child in children[source.row]:
+    for child in children[source.row.partition('-')[0]]:
         model[child]['init_cfg'] = dict(
             type='Pretrained', prefix=f'{child}.', checkpoint=str(found))

@@ -21,7 +21,7 @@ TITLES = dict(
     main='LSP + LSPET', synthetic='The embedded world',
     terms="MirrorNet's terms, one by one", compositions='Batches of Table 9',
     parts="Recombination's parts", rivals='Rivals',
-    long='Three times the steps')
+    beyond='On top of recombination', long='Three times the steps')
 Values = Mapping[str, Any]
 
 

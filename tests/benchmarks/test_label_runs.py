@@ -62,6 +62,31 @@ def test_what_comes_before():
         'synthetic:images_5_2', 'synthetic:semi_5_2']
     assert [str(n) for n in Name.parse('plain-long_20_0').needs()] == [
         'start_20_0']
+    assert [str(n) for n in Name.parse('self-training-long_20_1').needs()
+            ] == ['start_20_1', 'recombination-annotated-long_20_1']
+    assert 'masks-more_20_0' in map(str, Name.parse(
+        'better-masks_20_0').needs())
+
+
+def test_the_taught_are_measured(monkeypatch, tmp_path):
+    """The student, and its teacher is the row that it names."""
+    monkeypatch.setattr(runs, 'FOLDER', tmp_path)
+    init_default_scope('mmpose')
+    name = Name.parse('self-training_20_0')
+    torch.manual_seed(5)
+    for before in name.needs():
+        before.folder.mkdir()
+        model = MODELS.build(settings(before, False).model)
+        torch.save(dict(state_dict=model.state_dict(), meta={}),
+                   before.folder / f'iter_{before.steps}.pth')
+    taught = MODELS.build(settings(name).model)
+    taught.init_weights()
+    for key, value in taught.teacher.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key]), key
+    assert not torch.equal(taught.head.final_layer.weight,
+                           taught.teacher.head.final_layer.weight)
+    for started in (True, False):
+        assert settings(name, started).model.evaluate == 'student'
 
 
 @pytest.fixture(scope='module')
