@@ -11,9 +11,10 @@ from .optimizers import PerChildOptimWrapperConstructor
 from .per_child import PerChildDistributedDataParallel
 from .runner import PoseRunner
 from .runtime_info import LazyRuntimeInfoHook
+from .term_trust import TermTrust
 
 __all__ = ['AdversarialMonitor', 'AutocastOptimWrapper', 'AverageScores',
            'CurriculumRunner', 'DurableCheckpointHook', 'EpochTrainLoop',
            'IterTrainLoop', 'KeypointObservatory', 'LazyRuntimeInfoHook',
            'NonFiniteGuard', 'PerChildDistributedDataParallel',
-           'PerChildOptimWrapperConstructor', 'PoseRunner']
+           'PerChildOptimWrapperConstructor', 'PoseRunner', 'TermTrust']

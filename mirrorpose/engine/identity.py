@@ -23,7 +23,7 @@ HARMLESS = frozenset({
 #: Hooks that only watch.
 WATCHING = frozenset({'AdversarialMonitor', 'AverageScores',
                       'CurriculumProgress', 'KeypointObservatory',
-                      'NonFiniteGuard'})
+                      'NonFiniteGuard', 'TermTrust'})
 
 
 def config_entries(cfg: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['TrainingStep', 'detached', 'only_trains', 'read_losses',
-           'split_batch', 'statistics_kept', 'unwrap']
+__all__ = ['TrainingStep', 'detached', 'evaluating', 'only_trains',
+           'read_losses', 'split_batch', 'statistics_kept', 'unwrap']
 
 #: Kinds of logged values that keep their place at the front of a name.
 KINDS = ('loss', 'mon', 'acc', 'kl')
@@ -102,6 +102,19 @@ def only_trains(model: nn.Module, children: Collection[str]) -> Iterator[None]:
     finally:
         for parameter in held:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, afterwards each as it was."""
+    held = [(m, m.training) for module in modules for m in module.modules()]
+    for module, _ in held:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in held:
+            module.training = mode
 
 
 @contextmanager

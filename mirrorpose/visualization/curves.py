@@ -26,6 +26,14 @@ NAMES: dict[str, tuple[str, str]] = {
     'loss_kl_primitive': ('KL of the pose latent (primitive)', CELL),
     'loss_mask': ('Silhouette, squared error', 'mean squared error'),
     'mon_bound': ('Bound on the log-probability', NATS),
+    'mon_truth_over_swapped': ("Truth over another image's pose, image VAE",
+                               'share of images'),
+    'mon_truth_over_moved': ('Truth over one joint moved, image VAE',
+                             'share of images'),
+    'mon_truth_over_own': ("Truth over the recognizer's wrong pose",
+                           'share of images'),
+    'mon_cosine': ('Gradient of a term and the way to the truth', 'cosine'),
+    'mon_gradient_ratio': ("Gradient of a term over recognition's", 'ratio'),
     'bound/bound': ('Bound on the log-probability', NATS),
     'bound/fidelity': ('Image reconstruction, log-likelihood', NATS),
     'bound/kl_appearance': ('KL of the appearance latent, negative', NATS),
@@ -43,6 +51,9 @@ NAMES: dict[str, tuple[str, str]] = {
 TOGETHER: dict[str, tuple[str, str]] = {
     'mon_bound_labelled': ('mon_bound', 'annotated images'),
     'mon_bound_unlabelled': ('mon_bound', 'un-annotated images'),
+    **{f'mon_{test}_{term}': (f'mon_{test}', term) for test in (
+        'truth_over_own', 'cosine', 'gradient_ratio')
+        for term in ('plausibility', 'fidelity')},
     'pck/Total': ('pck', 'first normaliser'),
     'pck/Total_torso': ('pck', 'torso normaliser'),
     'pck/Total_bbox': ('pck', 'box normaliser'),

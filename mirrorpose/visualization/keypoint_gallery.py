@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..evaluation.keypoints import keypoint_errors
 from ..models.adversarial import unwrap
-from ..models.keypointgan.health import FLOOR, evaluating, log_image
+from ..models.keypointgan.health import FLOOR, log_image
 from ..models.pose.representations import cells_from_normalised
+from ..models.steps import evaluating
 from ..structures import Skeleton
 from . import drawing
 from .edit_sheets import swap_rows

@@ -2,6 +2,9 @@
 # been trained for 200 epochs in the end.
 _base_ = ['../default_runtime.py']
 
+# Warns where a generative term is blind; nothing but the joint stages has one.
+custom_hooks = _base_.custom_hooks + [dict(type='TermTrust')]
+
 train_cfg = dict(by_epoch=True, max_epochs=50, val_interval=10)
 val_cfg = dict()
 test_cfg = dict()

@@ -1,31 +1,19 @@
 """Measures of what goes wrong with a KeypointGAN while it trains."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..adversarial import unwrap
 from ..losses.adversarial import Critic, gradient_norms, sample_means
+from ..steps import evaluating
 
 #: Below one level of an 8-bit picture a skeleton image shows nothing.
 FLOOR = 1 / 255
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """All modules in eval mode, afterwards each as it was."""
-    held = [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in held:
-            module.training = mode
 
 
 def other_subjects(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

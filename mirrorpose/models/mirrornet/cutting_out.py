@@ -1,8 +1,6 @@
 """People cut out of images that nobody has annotated."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..pose.representations import draw_gaussians, peaks, soft_argmax
+from ..steps import evaluating
 from .batch import reduce_image
 from .compositing import image_size
 from .mattes import LimbCapsules
@@ -49,21 +48,6 @@ def load_recognizer(config: str | Path | Config,
     return model.requires_grad_(False).eval()
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Recognizer and mask estimator in eval mode, then as they were."""
-    held = [(m, m.training) for name in _PARTS
-            if isinstance(part := getattr(model, name, None), nn.Module)
-            for m in part.modules()]
-    for module, _ in held:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in held:
-            module.training = mode
-
-
 @torch.no_grad()
 def recognize_mattes(model: Any, inputs: Tensor, capsules: LimbCapsules,
                      stride: int = 1, min_score: float = .2,
@@ -90,7 +74,9 @@ def recognize_mattes(model: Any, inputs: Tensor, capsules: LimbCapsules,
     Raises:
         ValueError: The model finds other joints, or no maps of them.
     """
-    with evaluating(model):
+    parts = [part for name in _PARTS if isinstance(
+        part := getattr(model, name, None), nn.Module)]
+    with evaluating(*parts):
         maps = model.head(model.extract_feat(inputs))
         if isinstance(maps, (list, tuple)):  # stacks
             maps = maps[-1]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from mirrorpose.models.keypointgan.health import (
     FLOOR,
-    evaluating,
     judgement,
     log_image,
     log_structure,
@@ -20,6 +19,7 @@ from mirrorpose.models.keypointgan.health import (
     other_subjects,
     swap_ratio,
 )
+from mirrorpose.models.steps import evaluating
 
 
 # -- the batch ---------------------------------------------------------------

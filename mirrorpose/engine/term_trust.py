@@ -1,0 +1,159 @@
+"""Live tests of MirrorNet's generative terms: which of them are blind."""
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmpose.registry import HOOKS
+
+from ..models.adversarial import unwrap
+from ..models.mirrornet import MirrorNet
+from ..models.mirrornet.batch import gather
+from ..models.mirrornet.trust import TERMS, mean_of, trust
+from ..utils.random_state import preserved
+from .thresholds import Limit, Watch
+
+__all__ = ['TermTrust']
+
+_SWAPPED = Limit(
+    'mon_truth_over_swapped', 'Share of images that the image VAE explains '
+    "better by their own pose than by another image's", 'below', .7,
+    'the image VAE hardly reads the pose',
+    'Train the stage image_vae longer, lower model.image_vae.variance, or '
+    'set model.term_weights.fidelity=0.')
+_MOVED = Limit(
+    'mon_truth_over_moved', 'The same against a pose with one joint moved',
+    'below', .6, 'the image VAE does not feel a single joint',
+    'A tight appearance (vector_size of its recognizer) feels joints more; '
+    'else set model.term_weights.fidelity=0.')
+
+
+def _own(term: str) -> Limit:
+    return Limit(
+        f'mon_truth_over_own_{term}', f"Share of the recognizer's wrong "
+        f'poses to which {term} prefers the truth', 'below', .5,
+        f"{term} likes the recognizer's own errors better than the truth",
+        f'As a loss it keeps them: set model.term_weights.{term}=0.')
+
+
+def _cosine(term: str) -> Limit:
+    return Limit(
+        f'mon_cosine_{term}', f"Cosine of {term}'s gradient with the way to "
+        'the truth, at wrong joints', 'below', .05,
+        f"{term}'s gradient does not point to the truth",
+        "Set model.pose_form='coordinates', or model.term_weights."
+        f'{term}=0.')
+
+
+def _ratio(term: str) -> Limit:
+    return Limit(
+        f'mon_gradient_ratio_{term}', f"{term}'s gradient over "
+        "recognition's", 'above', 2.,
+        f"{term} pulls harder than the annotation",
+        f'Lower model.term_weights.{term}.')
+
+
+#: Of all tests, by the name of what they judge.
+LIMITS = (_SWAPPED, _MOVED, *(make(term) for term in TERMS
+                              for make in (_own, _cosine, _ratio)))
+
+
+@HOOKS.register_module()
+class TermTrust(Hook):
+    """Tests a MirrorNet's terms on a few annotated images of the batch.
+
+    Logs ``mon_`` and the names of
+    :func:`mirrorpose.models.mirrornet.trust.trust`, and warns where a term
+    of weight is blind. Nothing is drawn at random and no weight is changed.
+    Stages that train another model are passed over.
+
+    Args:
+        interval (int): Test every so many iterations. Defaults to 100, at
+            which it costs about a hundredth of the step.
+        samples (int): Annotated images of the batch. Defaults to 16.
+        begin (int): What was seen before this iteration is not judged.
+            Defaults to 500.
+        window (int): Tests whose mean is judged. Defaults to 5.
+        repeat (int): The same warning comes once in so many iterations at
+            most. Defaults to 5000.
+        limits (dict[str, float | None], optional): Other thresholds, by
+            name; None switches a warning off.
+
+    Raises:
+        ValueError: An argument is out of range, or no test has that name.
+    """
+
+    # Before RuntimeInfoHook (10), which hands the outputs to the log.
+    priority = 6
+
+    def __init__(self, interval: int = 100, samples: int = 16,
+                 begin: int = 500, window: int = 5, repeat: int = 5000,
+                 limits: dict[str, float | None] | None = None) -> None:
+        if interval < 1 or samples < 2:
+            raise ValueError('interval must be at least 1 and samples at '
+                             f'least 2, got {interval} and {samples}')
+        known = {x.key: x.value for x in LIMITS}
+        unknown = set(limits or {}) - set(known)
+        if unknown:
+            raise ValueError(f'limits names {sorted(unknown)}; the tests are '
+                             f'{sorted(known)}')
+        values: dict[str, float | None] = {**known, **(limits or {})}
+        self.interval, self.samples = interval, samples
+        self.limits = [replace(x, value=float(value)) for x in LIMITS
+                       if (value := values[x.key]) is not None]
+        self.watch = Watch(self.limits, begin, window, repeat)
+        self._model: Any = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on with."""
+        return self.watch.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes what :meth:`state_dict` gave."""
+        self.watch.load_state_dict(state)
+
+    def before_train(self, runner: Any) -> None:
+        """Finds the model."""
+        model: Any = unwrap(runner.model)
+        self._model = model if isinstance(model, MirrorNet) else None
+
+    def after_train(self, runner: Any) -> None:
+        """Lets the model go."""
+        self._model = None
+
+    def after_train_iter(self, runner: Any, batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Adds to what the step logs, and warns."""
+        if self._model is None or outputs is None or (
+                runner.iter + 1) % self.interval:
+            return
+        with preserved():
+            data = self._model.data_preprocessor(data_batch, True)
+        inputs = data['inputs']
+        batch = gather(inputs, data['data_samples'], self._model.joints)
+        rows = torch.nonzero(batch.labelled)[:self.samples, 0]
+        few = batch._replace(
+            image=batch.image[rows], pose=batch.pose[rows],
+            present=batch.present[rows], labelled=batch.labelled[rows],
+            silhouette=None)
+        found = {f'mon_{k}': v for k, v in mean_of(trust(
+            self._model, inputs[rows], few)).items()}
+        # One wait for the device.
+        numbers = torch.stack(list(found.values())).tolist()
+        told = dict(zip(found, numbers))
+        outputs.update({k: v for k, v in found.items()
+                        if told[k] == told[k]})
+        weights = self._model.term_weights
+        judged = {k: v for k, v in told.items() if not any(
+            k.endswith(term) and not weights[term] for term in TERMS)}
+        if not weights['fidelity']:
+            judged = {k: v for k, v in judged.items()
+                      if k not in (_SWAPPED.key, _MOVED.key)}
+        for text in self.watch.see(runner.iter, judged):
+            print_log(f'TermTrust: {text}', logger='current',
+                      level=logging.WARNING)
