@@ -6,7 +6,9 @@ With a checkpoint of ``configs/jumps_mocap.py`` also: the fewest steps from
 the encoder's start that are as accurate, on held-out motion capture, as the
 paper's 200 from 8 starts (its critic off, which spoils it), and a clip of ten
 minutes with five people through ``mirrorpose.apis.complete``, with the memory
-that it takes; of the trained ridge and regressor too.
+that it takes; of the trained ridge and regressor too, and of what
+``complete()`` takes by itself (``configs/cascade_mocap.py`` where its parts
+were trained).
 
 A second of video is 25 frames and, with windows of 24 half overlapping, 25 /
 12 windows. The sides of each comparison do the same number of steps from the
@@ -27,6 +29,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from completion.training import checkpoint as trained_checkpoint
@@ -174,7 +177,7 @@ def fewest_steps(checkpoint: Path) -> dict:
     return out
 
 
-def long_clip(completer: str | None, minutes: float = 10.,
+def long_clip(completer: Any, minutes: float = 10.,
               people: int = 5) -> dict:
     """Time and peak memory of a long clip, in a process of its own."""
     code = f"""
@@ -252,7 +255,9 @@ def main() -> None:
         for name, value in report['accuracy'].items():
             print(f'{name:32s} unseen AUC {value["unseen"]:.3f}, '
                   f'{value["seconds"]:.4f} s a second of video')
-        made = dict(interpolation=None, JUMPS=str(args.checkpoint))
+        made: dict[str, Any] = {
+            'interpolation': dict(type='InterpolationCompleter'),
+            'what complete() takes': None, 'JUMPS': str(args.checkpoint)}
         for kind in ('ridge', 'regressor'):
             made[kind] = str(trained_checkpoint(f'{kind}_both_0'))
         report['ten minutes, five people'] = {}

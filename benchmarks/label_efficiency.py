@@ -19,7 +19,8 @@ estimates), ``main`` and ``synthetic`` (plain recognizer, supervised and
 semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``terms`` (the paper's terms one by one), ``compositions`` (Table 9),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
-``long`` (three times the steps), ``curves`` (has the start saturated?). They
+``long`` (three times the steps), ``curves`` (has the start saturated?),
+``trust`` (which terms know what they are asked, before they get weight). They
 are of the *validation* people, for every choice. ``--final`` measures the
 test people, once: only when all runs of a part are done, and not again.
 
@@ -69,6 +70,7 @@ def final(held: dict[str, Any], group: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measures the parts that the command line names; all by default."""
+    from benchmarks.labels import trust
     from benchmarks.labels.comparison import compare, curves
     from benchmarks.labels.cost import measure
     from benchmarks.labels.plan import GROUPS, RESULT, plan, with_needs
@@ -76,8 +78,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('--only', nargs='+',
-                        choices=['cost', *GROUPS, 'curves'],
-                        default=[*GROUPS, 'curves'])
+                        choices=['cost', *GROUPS, 'curves', 'trust'],
+                        default=[*GROUPS, 'curves', 'trust'])
     parser.add_argument('--final', action='store_true',
                         help='the test people, once')
     parser.add_argument('--plan', action='store_true',
@@ -96,6 +98,8 @@ def main() -> None:
         held = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
         if part == 'cost':
             held[part] = measure()
+        elif part == 'trust':
+            held[part] = trust.measure()
         elif part == 'curves':
             held[part] = curves(with_needs(
                 n for g in GROUPS for n in GROUPS[g]))

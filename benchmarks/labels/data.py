@@ -147,14 +147,17 @@ def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
                      source_ratio=counts))
 
 
-def held_out(data: str, side: str = 'validation') -> dict:
+def held_out(data: str, side: str = 'validation',
+             maps: bool = False) -> dict:
     """Config of the people that are measured.
 
     Args:
         data (str): ``'lsp'`` or ``'synthetic'``.
         side (str): ``'validation'`` or ``'test'``.
+        maps (bool): With the heatmaps of their annotation.
     """
-    steps = [*_BOX, *_AFFINE, *_PACK]
+    target = [dict(type='GenerateTarget', encoder=CODEC)] if maps else []
+    steps = [*_BOX, *_AFFINE, *target, *_PACK]
     if data == 'synthetic':
         number, split = dict(validation=(500, 'val'),
                              test=(1000, 'test'))[side]

@@ -87,6 +87,21 @@ def curves_table(curves: Values) -> str:
         for name, held in starts.items()])
 
 
+def trust_table(held: Values) -> str:
+    """Tests of trust, mean over seeds."""
+    tests = list(dict.fromkeys(k for seeds in held.values()
+                               for its in seeds.values() for k in its))
+
+    def cell(row: str, test: str) -> str:
+        known = [v for its in held[row].values()
+                 if (v := its.get(test)) is not None]
+        return f'{sum(known) / len(known):.3f}' if known else '–'
+
+    return markdown(('', *(_called(row) for row in held)), [
+        [test.replace('_', ' '), *(cell(row, test) for row in held)]
+        for test in tests])
+
+
 def page(held: Values) -> str:
     """The whole page."""
     out = [
@@ -105,6 +120,14 @@ def page(held: Values) -> str:
                         *group_tables(found)]
     if held.get('curves'):
         out += ['## Has the start saturated?', curves_table(held['curves'])]
+    if held.get('trust'):
+        out += ['## Which terms know what they are asked?',
+                'On the validation people, with the parts as they are trained '
+                'alone and the errors of the common start: shares of images '
+                'on which the truth is preferred, cosine of the gradient with '
+                'the way to the truth at wrong joints, median ratio of the '
+                'gradients to recognition\'s. Rows lend their parts and their '
+                'form of the pose.', trust_table(held['trust'])]
     out += ['## Not measured', 'There is no config value for:',
             '\n'.join(f'* {text}' for text in UNSUPPORTED)]
     return '\n\n'.join(out) + '\n'

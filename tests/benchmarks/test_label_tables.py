@@ -90,6 +90,38 @@ def test_the_page(held):
     assert '500: 25.0 (50.0)' in text
 
 
+def test_tests_of_trust_on_the_page():
+    text = tables.page(dict(trust={'terms-maps': {
+        '0': dict(cosine_fidelity=.25, truth_over_moved=None),
+        '1': dict(cosine_fidelity=.75, truth_over_moved=None)}}))
+    assert '| cosine fidelity | 0.500 |' in text
+    assert '| truth over moved | – |' in text
+
+
+def test_parts_are_tested_on_held_out_people(monkeypatch, tmp_path):
+    """Random weights through the whole path."""
+    from mmengine.registry import init_default_scope
+    from mmpose.registry import MODELS
+
+    from benchmarks.labels import trust
+    monkeypatch.setattr(runs, 'FOLDER', tmp_path)
+    init_default_scope('mmpose')
+    name = Name.parse('synthetic:terms-coordinates_20_0')
+    for before in name.needs():
+        before.folder.mkdir()
+        model = MODELS.build(runs.settings(before, False).model)
+        torch.save(dict(state_dict=model.state_dict(), meta={}),
+                   before.folder / f'iter_{before.steps}.pth')
+    whole = trust.held_out
+    monkeypatch.setattr(trust, 'held_out', lambda data, maps: dict(
+        whole(data, maps=maps), num_samples=8))
+    found = trust.judge(name)
+    assert {'truth_over_swapped', 'cosine_plausibility',
+            'gradient_ratio_fidelity'} <= set(found)
+    assert all(v is None or np.isfinite(v) for v in found.values())
+    assert 0 <= found['truth_over_own_fidelity'] <= 1
+
+
 def load_main():
     path = ROOT / 'benchmarks' / 'label_efficiency.py'
     spec = importlib.util.spec_from_file_location('label_efficiency', path)
