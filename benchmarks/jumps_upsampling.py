@@ -203,6 +203,10 @@ def variants() -> dict[str, Any]:
     clips = {m: through(c, [UNSEEN]) for m, c in clips_of(*MANY).items()}
     found = spread_of([f'jumps-{v}_both_0' for v in (
         'paper', 'prior', 'masked', 'short', 'R1')], clips)
+    started = spread_of([f'jumps-{v}_both_0' for v in (
+        'paper', 'prior', 'masked', 'short', 'R1')], clips,
+        search=dict(steps=0))
+    found.update({f'{name}, no step': v for name, v in started.items()})
     # The paper's row without E was trained without it.
     without = spread_of([f'jumps-{v}_both_0' for v in (
         'paper', 'noencoder')], clips, use_encoder=False, restarts=8)
