@@ -19,10 +19,11 @@ estimates), ``main`` and ``synthetic`` (plain recognizer, supervised and
 semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``terms`` (the paper's terms one by one), ``compositions`` (Table 9),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
-``long`` (three times the steps), ``curves`` (has the start saturated?),
-``trust`` (which terms know what they are asked, before they get weight). They
-are of the *validation* people, for every choice. ``--final`` measures the
-test people, once: only when all runs of a part are done, and not again.
+``priors`` (poses without images, and no pairs), ``long`` (three times the
+steps), ``curves`` (has the start saturated?), ``trust`` (which terms know what
+they are asked, before they get weight). They are of the *validation* people,
+for every choice. ``--final`` measures the test people, once: only when all
+runs of a part are done, and not again.
 
 Every score is PCK@0.2 by the tight box and by the torso, mean of 16 joints.
 Beside every difference stand its 95 % interval over people (paired

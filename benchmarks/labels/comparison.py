@@ -38,6 +38,8 @@ PAIRS: dict[str, list[tuple[str, str]]] = dict(
             ('self-training', 'self-training-still'),
             ('sleep', 'supervised'), ('better-masks', 'semi'),
             ('fidelity-tight', 'recombination-annotated')],
+    priors=[('prior-mocap', 'plausibility-coordinates'),
+            ('prior-all', 'plausibility-coordinates')],
     long=[('semi', 'supervised'), ('supervised', 'teacher'),
           ('semi', 'teacher'), ('supervised', 'strong'),
           ('recombination', 'recombination-annotated'),
@@ -49,7 +51,8 @@ GUESTS: dict[str, tuple[str, ...]] = dict(
     parts=('plain', 'supervised', 'semi'),
     rivals=('plain', 'supervised', 'teacher'),
     beyond=('plain', 'supervised', 'semi', 'teacher',
-            'recombination-annotated'))
+            'recombination-annotated'),
+    priors=('plain', 'plausibility-coordinates'))
 Right = dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]
 
 

@@ -110,8 +110,16 @@ def _members(data: str, part: str, masks: bool | None) -> list[dict]:
             dict(lsp, ann_file='lspet/lspet.npz')]
 
 
+def _captured() -> list[dict]:
+    """Captured motion, seen by random cameras, on blank images."""
+    return [dict(type='PoseCollectionDataset', data_root=default_data_root(),
+                 ann_file=f'mocap/{name}_30fps.npz', stride=5, seed=0,
+                 pipeline=[dict(type='LoadBlankImage')])
+            for name in ('cmu31', 'bandai26')]
+
+
 def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
-             masks: bool = False) -> dict:
+             masks: bool = False, mocap: bool = False) -> dict:
     """The training loader's config.
 
     Every annotated sample carries its silhouette, at the size of the input
@@ -122,6 +130,7 @@ def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
         counts (tuple[int, int]): Annotated and un-annotated images a batch.
         ranges (str): Key of :data:`RANGES`.
         masks (bool): For the mask estimator: people with a good silhouette.
+        mocap (bool): Poses of captured motion, no images, in place of all.
     """
     if data not in DATA:
         raise ValueError(f'data is one of {DATA}, got {data!r}')
@@ -130,8 +139,9 @@ def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
         *_BOX, dict(type='RandomFlip', direction='horizontal'),
         dict(type='RandomBBoxTransform', shift_prob=0., **RANGES[ranges]),
         *_AFFINE, dict(type='GenerateTarget', encoder=CODEC),
-        dict(type='SplitSilhouette', heatmap_size=size), *_PACK]
-    parts = [_members(data, 'labelled', masks)]
+        *([] if mocap else [dict(type='SplitSilhouette',
+                                 heatmap_size=size)]), *_PACK]
+    parts = [_captured() if mocap else _members(data, 'labelled', masks)]
     if counts[1]:
         parts.append(_members(data, 'unlabelled', None))
     loader = dict(batch_size=sum(counts), num_workers=0,

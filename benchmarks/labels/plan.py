@@ -12,6 +12,7 @@ from .rows import (
     LONGER,
     MAIN,
     PARTS,
+    PRIORS,
     RIVALS,
     TERMS,
 )
@@ -39,6 +40,7 @@ GROUPS: dict[str, list[Name]] = dict(
     parts=_names(PARTS),
     rivals=_names(RIVALS),
     beyond=_names(BEYOND),
+    priors=_names(PRIORS),
     long=_names(LONGER, seeds=SEEDS[:2], long=True))
 
 

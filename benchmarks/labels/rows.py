@@ -24,7 +24,9 @@ class Row:
         ranges (str): Of the affine augmentation, key of ``data.RANGES``.
         colours (bool): ``StrongColours`` on every image.
         wrapper (str): Type of the optimizer wrapper.
-        parts (dict): Other preparations than those of the child's name.
+        parts (dict): Other preparations than those of the child's name; ''
+            for none.
+        started (bool): At the common start; else at random weights.
         teacher (str): Row whose weights are a fixed teacher's.
     """
 
@@ -38,6 +40,7 @@ class Row:
     wrapper: str = 'AutocastOptimWrapper'
     parts: dict[str, str] = field(default_factory=dict)
     teacher: str = ''
+    started: bool = True
 
     @property
     def generative(self) -> bool:
@@ -154,7 +157,24 @@ BEYOND = {
         _terms('coordinates', 'fidelity'), recombination=FULL,
         parts=dict(images='images-tight')),
 }
-ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS, **BEYOND}
+#: Poses without their images: of captured motion seen by random cameras, and
+#: of all training people; and images and poses without a single pair.
+PRIORS = {
+    'prior-mocap': Row(
+        'plausibility, poses of captured motion', 'MirrorNet',
+        _terms('coordinates', 'plausibility'), HALF,
+        parts=dict(poses='poses-mocap')),
+    'prior-all': Row(
+        'plausibility, poses of everybody', 'MirrorNet',
+        _terms('coordinates', 'plausibility'), HALF,
+        parts=dict(poses='poses-all')),
+    'unpaired': Row(
+        'no pairs: both terms alone, from random weights', 'MirrorNet',
+        dict(recognition_weight=0., frozen=()), HALF, started=False,
+        parts=dict(masks='', images='', poses='poses-all')),
+}
+ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS, **BEYOND,
+        **PRIORS}
 #: Rows that are also run three times as long, as NAME-long.
 LONGER = ('plain', 'supervised', 'semi', 'teacher', 'strong',
           'recombination', 'recombination-annotated', 'consistency',

@@ -32,7 +32,8 @@ SEEDS = (0, 1, 2)
 START_STEPS = {5: 2000, 20: 4000, 80: 8000}
 #: Steps of the parts, by their name.
 PART_STEPS = {'masks': 1000, 'poses': 2500, 'images': 1500,
-              'masks-more': 4000, 'images-tight': 1500}
+              'masks-more': 4000, 'images-tight': 1500,
+              'poses-mocap': 2500, 'poses-all': 2500}
 _PARTS = ('masks', 'poses', 'images')
 _EXTRAS = ('start', *PART_STEPS)
 _SMALL = ROOT / 'configs' / 'mirrornet_small_synthetic.py'
@@ -124,8 +125,9 @@ class Name(NamedTuple):
         row = ROWS[self.row]
         parts = [row.parts.get(p, p) for p in _PARTS] if (
             row.generative) else []
+        before = [*(['start'] if row.started else []), *filter(None, parts)]
         taught = [self._replace(row=row.teacher)] if row.teacher else []
-        return [*(self.other(r) for r in ('start', *parts)), *taught]
+        return [*map(self.other, before), *taught]
 
     def checkpoint(self) -> Path | None:
         """The checkpoint at its end; None while it is not done."""
@@ -164,8 +166,11 @@ def settings(name: Name, started: bool = True) -> Config:
         'AutocastOptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
     ranges = ROWS[name.row].ranges if name.row in ROWS else 'plain'
     cfg.train_dataloader = people.training(
-        name.data, name.counts, ranges, masks=name.row == 'masks')
+        name.data, name.counts, ranges, masks=name.row.startswith('masks'),
+        mocap=name.row == 'poses-mocap')
     cfg.label_fraction, cfg.split_seed = name.percent / 100, name.seed
+    if name.row == 'poses-all':
+        cfg.label_fraction = 1.
     cfg.randomness = dict(seed=name.seed)
     _schedule(cfg, name)
     if started:
@@ -191,7 +196,7 @@ def _model(name: Name, whole: dict) -> dict:
     if name.row.startswith('masks'):
         return dict(shared, type='MaskEstimation',
                     mask_estimator=whole['mask_estimator'])
-    if name.row == 'poses':
+    if name.row.startswith('poses'):
         return dict(shared, type='PoseAutoencoding',
                     pose_vae=whole['pose_vae'])
     if name.row.startswith('images'):

@@ -21,7 +21,8 @@ TITLES = dict(
     main='LSP + LSPET', synthetic='The embedded world',
     terms="MirrorNet's terms, one by one", compositions='Batches of Table 9',
     parts="Recombination's parts", rivals='Rivals',
-    beyond='On top of recombination', long='Three times the steps')
+    beyond='On top of recombination', priors='Poses without images',
+    long='Three times the steps')
 Values = Mapping[str, Any]
 
 

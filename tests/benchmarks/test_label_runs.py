@@ -66,6 +66,13 @@ def test_what_comes_before():
             ] == ['start_20_1', 'recombination-annotated-long_20_1']
     assert 'masks-more_20_0' in map(str, Name.parse(
         'better-masks_20_0').needs())
+    assert [str(n) for n in Name.parse('unpaired_20_0').needs()] == [
+        'poses-all_20_0']
+    everybody = settings(Name.parse('poses-all_20_0'))
+    assert everybody.label_fraction == 1.
+    captured = settings(Name.parse('poses-mocap_20_0'))
+    assert {d.type for d in captured.train_dataloader.dataset.datasets} == {
+        'PoseCollectionDataset'}
 
 
 def test_the_taught_are_measured(monkeypatch, tmp_path):
