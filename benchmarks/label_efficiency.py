@@ -21,9 +21,10 @@ semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
 ``priors`` (poses without images, and no pairs), ``long`` (three times the
 steps), ``curves`` (has the start saturated?), ``trust`` (which terms know what
-they are asked, before they get weight). They are of the *validation* people,
-for every choice. ``--final`` measures the test people, once: only when all
-runs of a part are done, and not again.
+they are asked, before they get weight), ``own_errors`` (a prior taught by the
+recognizer's errors; choosing among several poses). They are of the
+*validation* people, for every choice. ``--final`` measures the test people,
+once: only when all runs of a part are done, and not again.
 
 Every score is PCK@0.2 by the tight box and by the torso, mean of 16 joints.
 Beside every difference stand its 95 % interval over people (paired
@@ -71,7 +72,7 @@ def final(held: dict[str, Any], group: str) -> dict[str, Any]:
 
 def main() -> None:
     """Measures the parts that the command line names; all by default."""
-    from benchmarks.labels import trust
+    from benchmarks.labels import own_errors, trust
     from benchmarks.labels.comparison import compare, curves
     from benchmarks.labels.cost import measure
     from benchmarks.labels.plan import GROUPS, RESULT, plan, with_needs
@@ -79,8 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('--only', nargs='+',
-                        choices=['cost', *GROUPS, 'curves', 'trust'],
-                        default=[*GROUPS, 'curves', 'trust'])
+                        choices=['cost', *GROUPS, 'curves', 'trust',
+                                 'own_errors'],
+                        default=[*GROUPS, 'curves', 'trust', 'own_errors'])
     parser.add_argument('--final', action='store_true',
                         help='the test people, once')
     parser.add_argument('--plan', action='store_true',
@@ -101,6 +103,8 @@ def main() -> None:
             held[part] = measure()
         elif part == 'trust':
             held[part] = trust.measure()
+        elif part == 'own_errors':
+            held[part] = own_errors.measure()
         elif part == 'curves':
             held[part] = curves(with_needs(
                 n for g in GROUPS for n in GROUPS[g]))
