@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import platform
 import statistics
 import time
@@ -35,8 +36,8 @@ class Stepper:
         self.name = name
         dataset: Any = PoseRunner.build_dataloader(
             dict(cfg.train_dataloader), seed=0)
-        self.data, self.batches = dataset.dataset, iter(
-            dataset.batch_sampler)
+        self.data, self.batches = dataset.dataset, itertools.cycle(
+            list(dataset.batch_sampler))
         torch.manual_seed(0)
         self.model = MODELS.build(copy.deepcopy(cfg.model)).train()
         if cfg.get('channels_last'):
@@ -46,16 +47,19 @@ class Stepper:
             optimizer=torch.optim.Adam(self.model.parameters(), lr=1e-4)))
         self.count = 0
 
+    def batch(self) -> Any:
+        """The next batch, as the loader makes it."""
+        rows = next(self.batches)
+        self.count += 1
+        if not hasattr(self.data, 'get_batch'):
+            return pseudo_collate([self.data[i] for i in rows])
+        return self.data.get_batch(rows, sample_keys(
+            0, 0, rows, [self.count] * len(rows)))
+
     def __call__(self) -> float:
         """One step; its seconds, reading the batch included."""
         begun = time.process_time()
-        rows = next(self.batches)
-        self.count += 1
-        batch = self.data.get_batch(rows, sample_keys(
-            0, 0, rows, [self.count] * len(rows))) if hasattr(
-                self.data, 'get_batch') else pseudo_collate(
-                    [self.data[i] for i in rows])
-        self.model.train_step(batch, self.wrapper)
+        self.model.train_step(self.batch(), self.wrapper)
         return time.process_time() - begun
 
 

@@ -17,7 +17,6 @@ Validation people only.
 """
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -85,10 +84,8 @@ def training_poses(start: Name) -> Poses:
     """The start's poses of training people it has to find anew."""
     stepper = Stepper(start._replace(row='recombination-occluders'))
     model, parts = load(start), []
-    rounds = itertools.cycle(list(stepper.batches))
-    for rows in itertools.islice(rounds, POSES // 32):
-        data = stepper.model.data_preprocessor(pseudo_collate(
-            [stepper.data[i] for i in rows]), True)
+    for _ in range(POSES // 32):
+        data = stepper.model.data_preprocessor(stepper.batch(), True)
         batch = gather(data['inputs'], data['data_samples'])
         said, sure = recognize(model, data['inputs'])
         parts.append((said, soft_argmax(batch.pose, .1, 3), sure,

@@ -72,8 +72,8 @@ class TermTrust(Hook):
     Stages that train another model are passed over.
 
     Args:
-        interval (int): Test every so many iterations. Defaults to 100, at
-            which it costs about a hundredth of the step.
+        interval (int): Test every so many iterations; a test costs less
+            than a step. Defaults to 100.
         samples (int): Annotated images of the batch. Defaults to 16.
         begin (int): What was seen before this iteration is not judged.
             Defaults to 500.
