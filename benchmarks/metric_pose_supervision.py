@@ -1,7 +1,7 @@
 """MPJPE against the number of 3D labels: what metric learning adds.
 
     python benchmarks/metric_pose_supervision.py tune lifting
-    python benchmarks/metric_pose_supervision.py run lifting --seeds 3
+    python benchmarks/metric_pose_supervision.py run lifting --seeds 0 1 2
     python benchmarks/metric_pose_supervision.py table lifting
 
 Three methods from the same start with equal steps and the same batches,
@@ -36,7 +36,7 @@ from mmengine.config import Config
 import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.engine.identity import config_entries, config_hash
 from mirrorpose.engine.runner import PoseRunner
-from mirrorpose.utils.files import write_text
+from mirrorpose.utils.files import locked, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'benchmarks' / 'results' / 'metric_pose_supervision.json'
@@ -159,9 +159,12 @@ def held() -> dict[str, Any]:
 
 def keep(data: str, part: str, values: Any) -> None:
     """Adds to the file."""
-    everything = held()
-    everything.setdefault(data, {})[part] = values
-    OUT.write_text(json.dumps(everything, indent=1) + '\n')
+    with locked(OUT):
+        everything = held()
+        its = everything.setdefault(data, {})
+        # Another process may have added rows meanwhile.
+        its[part] = {**its.get(part, {}), **values}
+        write_text(OUT, json.dumps(everything, indent=1) + '\n')
 
 
 def tune(data: str) -> None:
@@ -191,23 +194,21 @@ def methods_at(labels: str, methods: list[str] | None) -> list[str]:
     return [*METHODS, *(OPTIONS if labels in OPTIONS_LABELS else ())]
 
 
-def run(data: str, seeds: int, labels: list[str],
+def run(data: str, seeds: list[int], labels: list[str],
         methods: list[str] | None = None) -> None:
     """All rows; those of the first seed first."""
     if 'tuning' not in held().get(data, {}):
         raise SystemExit(f'first: benchmarks/metric_pose_supervision.py tune '
                          f'{data}')
     chosen = {**CHOSEN, **held()[data]['tuning']['chosen']}
-    for seed in range(seeds):
+    for seed in seeds:
         for share in labels:
             for method in methods_at(share, methods):
                 name = f'{method}/{share}/{seed}'
                 scores = trained(
                     config(data, method, share, seed, chosen),
                     f'{data}/{name.replace(" ", "")}')
-                rows = held().get(data, {}).get('rows', {})
-                rows[name] = scores
-                keep(data, 'rows', rows)
+                keep(data, 'rows', {name: scores})
                 print(data, name, f'{scores[KEY]:.1f} mm', flush=True)
 
 
@@ -258,7 +259,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('what', choices=['tune', 'run', 'table'])
     parser.add_argument('data', choices=list(CONFIGS))
-    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
+                        help='processes side by side want seeds of their '
+                        'own')
     parser.add_argument('--labels', nargs='+', choices=list(LABELS),
                         default=list(LABELS))
     parser.add_argument('--methods', nargs='+',

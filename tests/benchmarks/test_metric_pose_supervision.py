@@ -98,10 +98,10 @@ def test_which_rows_are_run(tiny, monkeypatch):
     monkeypatch.setattr(bench, 'trained', lambda cfg, name: (
         asked.append(name), {bench.KEY: 1.})[1])
     with pytest.raises(SystemExit, match='tune synthetic'):
-        bench.run('synthetic', 1, ['5 %'])
+        bench.run('synthetic', [0], ['5 %'])
     bench.keep('synthetic', 'tuning', dict(chosen=dict(rate=1e-3, metric=.1,
                                                        identity=.03)))
-    bench.run('synthetic', 2, ['one', '5 %'])
+    bench.run('synthetic', [0, 1], ['one', '5 %'])
     assert len(asked) == 2 * (3 + 5)
     assert 'synthetic/metric+consistency/5%/1' in asked
 
