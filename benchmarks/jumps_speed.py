@@ -1,6 +1,7 @@
 """How fast JUMPS trains and searches on one core.
 
     python benchmarks/jumps_speed.py [--checkpoint FILE]
+    python benchmarks/jumps_speed.py --threads
 
 With a checkpoint of ``configs/jumps_mocap.py`` also: the fewest steps from
 the encoder's start that are as accurate, on held-out motion capture, as the
@@ -54,11 +55,12 @@ TWELVE = [f'{side}_{part}' for side in ('left', 'right') for part in (
     'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle')]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Processor time of one call."""
-    start = time.process_time()
+def seconds(work: Callable[[], object],
+            clock: Callable[[], float] = time.process_time) -> float:
+    """Time of one call, processor time by default."""
+    start = clock()
     work()
-    return time.process_time() - start
+    return clock() - start
 
 
 # -- the straightforward search ---------------------------------------------
@@ -141,15 +143,29 @@ def searches(model: Jumps, windows: Tensor, observed: Tensor,
                        most=max(v)) for name, v in times.items()}
 
 
-def training(model: Jumps, rounds: int, batch: int = 256) -> dict:
-    """Iterations a second of processor time."""
+def by_threads(rounds: int) -> dict[str, float]:
+    """Iterations a second by the clock with one and two threads, in turns."""
+    spent: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(2):
+        for threads, found in spent.items():
+            torch.set_num_threads(threads)
+            found.append(training(MODELS.build(Config.fromfile(
+                ROOT / 'configs' / '_base_' / 'models' / 'jumps.py').model),
+                rounds, clock=time.perf_counter)['iterations_a_second'])
+    torch.set_num_threads(1)
+    return {str(k): round(statistics.mean(v), 3) for k, v in spent.items()}
+
+
+def training(model: Jumps, rounds: int, batch: int = 256,
+             clock: Callable[[], float] = time.process_time) -> dict:
+    """Iterations a second, of processor time by default."""
     entry = dict(optimizer=dict(type='Adam', lr=1e-4, betas=(.5, .999)))
     wrappers = PerChildOptimWrapperConstructor(dict(
         critic=entry, generator=dict(entry, children=[
             'generator', 'encoder'])))(model)
     data = dict(inputs=.3 * torch.randn(batch, 24, len(SKELETON), 2))
     model.train()
-    spent = [seconds(lambda: model.train_step(data, wrappers))
+    spent = [seconds(lambda: model.train_step(data, wrappers), clock)
              for _ in range(rounds + 1)][1:]
     return dict(batch=batch, iterations_a_second=1 / statistics.median(spent),
                 windows_a_second=batch / statistics.median(spent))
@@ -214,12 +230,20 @@ def main() -> None:
     parser.add_argument('--checkpoint', type=Path)
     parser.add_argument('--windows', type=int, default=32)
     parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--threads', action='store_true',
+                        help='only: what a second thread gains in training')
     parser.add_argument('--out', type=Path, default=(
         ROOT / 'benchmarks' / 'results' / 'jumps_speed.json'))
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     MMLogger.get_instance('mmengine').setLevel('ERROR')
+    if args.threads:
+        held = json.loads(args.out.read_text()) if args.out.is_file() else {}
+        held['iterations a second by threads'] = by_threads(args.rounds)
+        print(held['iterations a second by threads'])
+        args.out.write_text(json.dumps(held, indent=1) + '\n')
+        return
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'models' / 'jumps.py')
     model = MODELS.build(cfg.model)
     if args.checkpoint:
