@@ -6,3 +6,5 @@ _base_ = ['./_base_/models/metric_pose_small.py',
 
 # More than there are training subjects does no harm.
 model = dict(adversary=dict(num_subjects=64))
+# A step is 1.2 times as fast.
+channels_last = True

@@ -26,6 +26,7 @@ PAIRS: dict[str, list[tuple[str, str]]] = dict(
     parts=[('recombination', 'recombination-annotated'),
            ('recombination-annotated', 'capsules'),
            ('recombination-annotated', 'background'),
+           ('recombination-filled', 'recombination-annotated'),
            ('recombination-occluders', 'recombination-annotated'),
            ('supervised', 'recombination-annotated'),
            ('semi', 'recombination')],

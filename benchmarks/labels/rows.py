@@ -105,6 +105,9 @@ PARTS = {
         'recombination, annotated images alone', recombination=FULL),
     'capsules': Row('the same without silhouettes',
                     recombination=dict(FULL, mattes='capsules')),
+    'recombination-filled': Row(
+        'the same, black borders of scenes filled',
+        recombination=dict(FULL, fill_borders=True)),
     'background': Row('background alone', recombination=dict(
         ALONE, scene_prob=.8)),
     'appearance': Row('appearance alone', recombination=dict(

@@ -107,6 +107,9 @@ class Recombination(nn.Module):
             pixels in an image of 64.
         min_joints (int): People with fewer annotated joints and no
             silhouette stay where they are. Defaults to 6.
+        fill_borders (bool): What is black in a lent scene, since its crop
+            reaches beyond its picture, is filled from around it. Defaults to
+            False: test images have such borders, too.
 
     Raises:
         ValueError, TypeError: An option that does not exist or does not fit.
@@ -133,7 +136,8 @@ class Recombination(nn.Module):
                  scene_affine: Mapping[str, Any] | None = None,
                  occluder_affine: Mapping[str, Any] | None = None,
                  hole_dilation: float = 1 / 32,
-                 min_joints: int = 6) -> None:
+                 min_joints: int = 6,
+                 fill_borders: bool = False) -> None:
         super().__init__()
         for name, value, known in (('scenes', scenes, SCENES),
                                    ('recombined', recombined, RECOMBINED),
@@ -172,7 +176,7 @@ class Recombination(nn.Module):
         self.occluder_affine = Affine(**dict(
             dict(rotate=20., scale=(.7, 1.2), shift=1.),
             **dict(occluder_affine or {})))
-        self.hole_dilation = hole_dilation
+        self.hole_dilation, self.fill_borders = hole_dilation, fill_borders
         for name, values in (('mean', mean or (0., )), ('std', std or (1., ))):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1)
                                  / 255, persistent=False)
@@ -197,7 +201,8 @@ class Recombination(nn.Module):
     def fill_scenes(self, images: Tensor, mattes: Tensor) -> Tensor:
         """Images (N, 3, H, W) without their person."""
         reach = round(self.hole_dilation * max(image_size(images)))
-        return hide(images, mattes, 2 * reach + 1)
+        return hide(images, mattes, 2 * reach + 1,
+                    fill_black=self.fill_borders)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor,

@@ -80,11 +80,12 @@ def fill_unknown(images: Tensor, known: Tensor,
 
 
 def hide(images: Tensor, mattes: Tensor, size: int,
-         threshold: float = .05, black: float = .5 / 255) -> Tensor:
+         threshold: float = .05, black: float = .5 / 255,
+         fill_black: bool = False) -> Tensor:
     """Images without the person.
 
     What is black lies outside of the picture that a crop was taken from. It
-    stays black, but does not run into the hole.
+    does not run into the hole, and stays black unless it is to be filled.
 
     Args:
         images (Tensor): (N, C, H, W) in [0, 1].
@@ -93,7 +94,9 @@ def hide(images: Tensor, mattes: Tensor, size: int,
         threshold (float): Above it, a pixel belongs to the hole.
         black (float): Up to here, all channels, a pixel is black. Defaults
             to half a level of 255.
+        fill_black (bool): Fill what is black, too. Defaults to False.
     """
     scene = 1 - dilate((mattes > threshold).to(images.dtype), size)
     inside = images.amax(1, keepdim=True) > black
-    return fill_unknown(images, scene * inside, scene)
+    known = scene * inside
+    return fill_unknown(images, known, known if fill_black else scene)

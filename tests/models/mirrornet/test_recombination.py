@@ -176,6 +176,19 @@ def test_scenes_are_those_of_others_without_their_person():
                                    rtol=0)
 
 
+def test_borders_of_scenes_are_filled_on_request():
+    inputs, samples, *_ = make((True, True))
+    black = Recombination(**PLAIN)
+    black = (torch.zeros(3, 1, 1) - black.mean) / black.std
+    inputs[1, :, :, :12] = black
+    still = dict(scene_prob=1., hole_dilation=0., scene_affine=dict(
+        rotate=0., scale=(1., 1.), shift=0., flip=0.))
+    kept, _ = run(inputs, samples, **still)
+    filled, _ = run(inputs, samples, fill_borders=True, **still)
+    assert (kept[0, :, :, :8] < .01).float().mean() > .5
+    assert (filled[0, :, :, :8] > .05).float().mean() > .9
+
+
 def test_share_of_images():
     inputs, samples, *_ = make((True, ) * 8)
     module = Recombination(**dict(PLAIN, scene_prob=.25))

@@ -92,3 +92,12 @@ def test_black_borders_stay_and_do_not_run_in():
     made = hide(image, matte, 5)
     assert torch.equal(made[..., :10], image[..., :10])
     torch.testing.assert_close(made[..., 10:], image[..., 10:])
+
+
+def test_black_borders_are_filled_on_request():
+    image = torch.full((1, 3, 32, 32), .6)
+    image[..., :10] = 0
+    matte = torch.zeros(1, 1, 32, 32)
+    matte[..., 4:28, 12:20] = 1
+    made = hide(image, matte, 5, fill_black=True)
+    torch.testing.assert_close(made, torch.full_like(image, .6))
