@@ -27,6 +27,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         '(default: 8)')
     parser.add_argument('--out', metavar='FILE.html',
                         help='where to write it (default: WORK/report.html)')
+    parser.add_argument('--compare', nargs='+', default=[], metavar='WORK',
+                        help='work dirs of the same curriculum with other '
+                        'label_fraction or seeds: draws the label-efficiency '
+                        'curve of all')
     parser.add_argument('--title', metavar='TEXT', help='title of the page')
     return parser.parse_args(argv)
 
@@ -40,8 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if args.out and not args.out.endswith(('.html', '.htm')):
         raise cli.UsageError(f'--out must name a .html file, got {args.out}.')
-    if not Path(args.work_dir).is_dir():
-        raise cli.UsageError(f'there is no work dir {args.work_dir}.')
+    for folder in (args.work_dir, *args.compare):
+        if not Path(folder).is_dir():
+            raise cli.UsageError(f'there is no work dir {folder}.')
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     from mmengine.logging import MMLogger
 
@@ -50,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     MMLogger.get_instance('report', log_level='WARNING')
     try:
         path = build_report(args.work_dir, args.out, args.images,
-                            title=args.title)
+                            title=args.title, compare=args.compare)
     except (FileNotFoundError, ValueError) as error:
         raise cli.UsageError(str(error)) from error
     print(f'{path} ({path.stat().st_size / 1e6:.1f} MB)')

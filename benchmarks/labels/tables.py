@@ -103,6 +103,33 @@ def trust_table(held: Values) -> str:
         for test in tests])
 
 
+def _mean(values: list[float]) -> str:
+    return f'{sum(values) / len(values):.3g}' if values else '–'
+
+
+def own_errors_tables(held: Values) -> list[str]:
+    """Priors against the recognizer's errors, and choosing; over seeds."""
+    seeds = list(held.values())
+    first = seeds[0]
+    prefers = markdown(('', 'truth preferred', 'cosine'), [
+        [name, *(_mean([s['prefers'][name][k] for s in seeds])
+                 for k in ('truth_over_own', 'cosine'))]
+        for name in first['prefers']])
+    lines = [('the start', 'refined', 'before'),
+             ('its poses refined', 'refined', 'after')]
+    scores = markdown(('', 'torso', 'box'), [
+        *([title, *(_mean([s[part][key][n] for s in seeds])
+                    for n in ('torso', 'bbox'))]
+          for title, part, key in lines),
+        *([name, *(_mean([s['choice'][name][n] for s in seeds])
+                   for n in ('torso', 'bbox'))]
+          for name in first['choice'])])
+    return [f'{len(seeds)} seeds, validation people. Wrong poses of the start '
+            'against the truth:', prefers,
+            'PCK@0.2 of the refined poses (one view of a person), and of the '
+            'pose that is chosen from six views:', scores]
+
+
 def page(held: Values) -> str:
     """The whole page."""
     out = [
@@ -129,6 +156,9 @@ def page(held: Values) -> str:
                 'the way to the truth at wrong joints, median ratio of the '
                 'gradients to recognition\'s. Rows lend their parts and their '
                 'form of the pose.', trust_table(held['trust'])]
+    if held.get('own_errors'):
+        out += ["## A prior taught by the recognizer's own errors",
+                *own_errors_tables(held['own_errors'])]
     out += ['## Not measured', 'There is no config value for:',
             '\n'.join(f'* {text}' for text in UNSUPPORTED)]
     return '\n\n'.join(out) + '\n'

@@ -29,6 +29,7 @@ from .curves import (
 )
 from .drawing import data_uri
 from .keypoint_gallery import shows_keypoints
+from .label_efficiency import efficiency_section
 from .page import Section, page
 from .report_pictures import picture_sections
 from .sequence_gallery import shows_sequences
@@ -41,7 +42,8 @@ def build_report(work_dir: str | Path,
                  results: Sequence[Mapping[str, Any]] | Mapping[str, Any]
                  | None = None,
                  title: str | None = None,
-                 extra_sections: Mapping[str, str] | None = None) -> Path:
+                 extra_sections: Mapping[str, str] | None = None,
+                 compare: Sequence[str | Path] = ()) -> Path:
     """Writes the report of a curriculum's work dir.
 
     What is not there yet, or cannot be read or drawn, is said in a box at
@@ -60,6 +62,9 @@ def build_report(work_dir: str | Path,
         extra_sections (Mapping[str, str], optional): Title to HTML of
             further sections, which stand after the tables. The HTML is
             trusted.
+        compare (Sequence[str | Path]): Further work dirs of the same
+            curriculum, with other shares of labels or seeds: scores of all
+            are drawn against the share of labels. Defaults to none.
 
     Returns:
         Path: The file.
@@ -80,6 +85,9 @@ def build_report(work_dir: str | Path,
         sections.append(Section('Results', tables.result_table(found)))
     sections.append(Section('Scores on the test set',
                             score_section(stages, notes)))
+    if compare:
+        sections.append(Section('Label efficiency', efficiency_section(
+            [root, *compare], notes)))
     sections += [Section(*item) for item in (extra_sections or {}).items()]
     sections.append(Section('Learning curves', curve_section(stages)))
     if images:

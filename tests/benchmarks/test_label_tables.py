@@ -98,6 +98,18 @@ def test_tests_of_trust_on_the_page():
     assert '| truth over moved | – |' in text
 
 
+def test_own_errors_on_the_page():
+    def seed(x):
+        return dict(prefers=dict(ranker=dict(truth_over_own=x, cosine=.5)),
+                    refined=dict(before=dict(torso=50., bbox=60.),
+                                 after=dict(torso=50. + x, bbox=60.)),
+                    choice={'the surest view': dict(torso=52., bbox=61.)})
+    text = tables.page(dict(own_errors={'0': seed(.2), '1': seed(.6)}))
+    assert '| ranker | 0.4 | 0.5 |' in text
+    assert '| its poses refined | 50.4 | 60 |' in text
+    assert '| the surest view | 52 | 61 |' in text
+
+
 def test_parts_are_tested_on_held_out_people(monkeypatch, tmp_path):
     """Random weights through the whole path."""
     from mmengine.registry import init_default_scope
