@@ -7,7 +7,7 @@ _base_ = ['./_base_/models/metric_pose.py',
           './_base_/datasets/mocap_views.py']
 
 model = dict(
-    data_preprocessor=dict(_delete_=True, type='BaseDataPreprocessor'),
+    data_preprocessor=dict(_delete_=True, type='KeypointPreprocessor'),
     backbone=dict(_delete_=True, type='PoseEncoder', num_keypoints=17,
                   channels=512, num_blocks=2, dropout=0.1,
                   keypoint_drop=0.05),

@@ -17,9 +17,11 @@ augmentation = dict(flip=.5, scale=.1, shift=.05, colour=.2, erase=.1)
 
 views = dict(type='MultiViewDataset', source=source, data_root=data_root,
              split_by=split_by, held_out=held_out)
+# Batches are made of kept crops at a call: to send a batch's samples from a
+# worker takes ten times as long.
 train_dataloader = dict(
     batch_size=views_per_group * (groups_per_batch + annotated_groups),
-    num_workers=1, persistent_workers=True, drop_last=True,
+    num_workers=0, persistent_workers=False, drop_last=True,
     sampler=dict(type='ViewGroupSampler', views_per_group=views_per_group,
                  groups_per_batch=groups_per_batch,
                  annotated_groups=annotated_groups, subjects_per_batch=4,
@@ -27,11 +29,11 @@ train_dataloader = dict(
     dataset=dict(views, part='train', annotated=annotated,
                  augmentation=augmentation))
 val_dataloader = dict(
-    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
+    batch_size=64, num_workers=0, persistent_workers=False, drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(views, part='val', test_mode=True))
 test_dataloader = dict(
-    batch_size=64, num_workers=1, persistent_workers=True, drop_last=False,
+    batch_size=64, num_workers=0, persistent_workers=False, drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(views, part='test', test_mode=True))
 val_evaluator = [dict(type='PoseErrors3D', frame='canonical'),

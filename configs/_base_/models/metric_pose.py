@@ -3,7 +3,7 @@
 model = dict(
     type='MetricPoseRegressor',
     data_preprocessor=dict(
-        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53],
+        type='ViewPreprocessor', mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
     backbone=dict(
         type='ResNet', depth=18,

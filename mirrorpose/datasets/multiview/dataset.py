@@ -352,6 +352,19 @@ class MultiViewDataset(Dataset):
         return dict(inputs=batch['inputs'][0],
                     data_samples=batch['data_samples'][0])
 
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Several views, as torch's loader asks for those of a batch.
+
+        Without augmentation they are made at once; the same as one by one.
+        """
+        if self.pipeline is not None or self.augmentation is not None:
+            return [self[i] for i in indices]
+        rows = np.arange(len(self))[np.asarray(indices, np.int64)]
+        none = np.zeros(len(rows), np.uint64)
+        batch = self._batch(rows, none, none)
+        return [dict(inputs=inputs, data_samples=sample) for inputs, sample
+                in zip(batch['inputs'], batch['data_samples'])]
+
     @property
     def get_batch(self) -> Callable[..., dict[str, Any]]:
         """``get_batch(indices, keys)``: a collated batch of N views.

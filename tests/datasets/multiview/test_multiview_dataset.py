@@ -196,6 +196,40 @@ class TestSplits:
             assert set(make_views(stride=stride).frame.tolist()) == want
 
 
+class TestStockBatches:
+
+    @pytest.mark.parametrize('options', [
+        {}, dict(inputs='keypoints'), dict(test_mode=True)])
+    def test_several_are_the_same_as_one_by_one(self, make_views, options):
+        data = make_views(**options)
+        rows = [5, 0, -1, 3, 5]
+        for row, made in zip(rows, data.__getitems__(rows), strict=True):
+            want = data[row]
+            assert torch.equal(made['inputs'], want['inputs'])
+            mine, its = made['data_samples'], want['data_samples']
+            assert mine.metainfo['id'] == its.metainfo['id']
+            for part in ('gt_instance_labels', 'gt_instances'):
+                for key, value in its.get(part).items():
+                    np.testing.assert_array_equal(
+                        mine.get(part).get(key), value)
+
+    def test_the_loader_asks_for_a_batch_at_once(self, make_views,
+                                                 monkeypatch):
+        data, asked = make_views(), []
+        whole = MultiViewDataset._batch
+        monkeypatch.setattr(MultiViewDataset, '_batch', lambda self, rows, *a:
+                            (asked.append(len(rows)),
+                             whole(self, rows, *a))[1])
+        loader = torch.utils.data.DataLoader(data, 4, collate_fn=list)
+        assert len(next(iter(loader))) == 4 and asked == [4]
+
+    def test_augmented_views_draw_one_by_one(self, make_views):
+        data = make_views(augmentation=dict(shift=.3, flip=0.))
+        torch.manual_seed(0)
+        one, other = data.__getitems__([3, 3])
+        assert not torch.equal(one['inputs'], other['inputs'])
+
+
 class TestKeyedBatches:
 
     def test_are_functions_of_the_keys(self, make_views):
