@@ -52,7 +52,7 @@ METHODS = ('baseline', 'metric', 'metric+identity')
 #: Beyond the paper; by default at these labels alone.
 OPTIONS = ('metric+uncertainty', 'metric+consistency')
 OPTIONS_LABELS = ('5 %', )
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (1e-3, 3e-3, 1e-2)
 WEIGHTS = dict(metric=(.03, .1, .3), identity=(.01, .03, .1),
                consistency=(.03, .1, .3))
 #: Where nothing is tuned.
