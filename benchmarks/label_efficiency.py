@@ -77,11 +77,14 @@ def main() -> None:
     from benchmarks.labels.cost import measure
     from benchmarks.labels.plan import GROUPS, RESULT, plan, with_needs
     from mirrorpose.utils.files import write_text
+    measures = dict(
+        cost=measure, trust=trust.measure, own_errors=own_errors.measure,
+        curves=lambda: curves(with_needs(n for g in GROUPS
+                                         for n in GROUPS[g])))
     parser = argparse.ArgumentParser(
         description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('--only', nargs='+',
-                        choices=['cost', *GROUPS, 'curves', 'trust',
-                                 'own_errors'],
+                        choices=[*GROUPS, *measures],
                         default=[*GROUPS, 'curves', 'trust', 'own_errors'])
     parser.add_argument('--final', action='store_true',
                         help='the test people, once')
@@ -99,15 +102,8 @@ def main() -> None:
     MMLogger.get_instance('mmengine').setLevel('ERROR')
     for part in args.only:
         held = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
-        if part == 'cost':
-            held[part] = measure()
-        elif part == 'trust':
-            held[part] = trust.measure()
-        elif part == 'own_errors':
-            held[part] = own_errors.measure()
-        elif part == 'curves':
-            held[part] = curves(with_needs(
-                n for g in GROUPS for n in GROUPS[g]))
+        if part in measures:
+            held[part] = measures[part]()
         elif args.final:
             held.setdefault('final', {})[part] = final(held, part)
             print_part(held['final'][part])

@@ -276,8 +276,8 @@ def choose(places: Tensor, sure: Tensor, held: Poses,
             tune, rest = rows % 2 == side, rows % 2 != side
             part = Poses(*(t[tune] for t in (held.said, held.truth, held.sure,
                                              held.present)))
-            best = max(WEIGHTS, key=lambda w: pck(  # noqa: B023
-                of(base + w * each)[tune], part)['torso'])  # noqa: B023
+            best = max(WEIGHTS, key=lambda w: pck(
+                of(base + w * each)[tune], part)['torso'])
             chosen[rest] = of(base + best * each)[rest]
             picked.append(best)
         found[f'surest, and {name}'] = dict(pck(chosen, held),

@@ -1,13 +1,11 @@
 """Live monitors of KeypointGAN's training: what goes wrong, and advice."""
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmpose.registry import HOOKS
 from torch import Tensor
@@ -17,7 +15,8 @@ from ..models.keypointgan import KeypointGAN
 from ..models.keypointgan.health import look
 from ..utils.random_state import preserved
 from .adversarial_monitor import mean_pairwise_distance
-from .thresholds import Limit, Watch
+from .thresholds import Limit
+from .watching_hook import WatchingHook
 
 __all__ = ['KeypointObservatory']
 
@@ -83,7 +82,7 @@ _FLAT = Limit(
 
 
 @HOOKS.register_module()
-class KeypointObservatory(Hook):
+class KeypointObservatory(WatchingHook):
     """Looks every so often at a few samples of the batch.
 
     Logged beside the losses:
@@ -141,9 +140,7 @@ class KeypointObservatory(Hook):
         ValueError: An argument is out of range.
     """
 
-    # After AdversarialMonitor (5), before RuntimeInfoHook (10), which hands
-    # the outputs to the log.
-    priority = 6
+    watched = KeypointGAN
 
     def __init__(self, interval: int = 50, samples: int = 8,
                  begin: int = 1000, window: int = 5, repeat: int = 1000,
@@ -154,67 +151,36 @@ class KeypointObservatory(Hook):
                  gap: tuple[float | None, float | None] = (
                      _USELESS.value, _PERFECT.value),
                  slope: float | None = _FLAT.value) -> None:
-        if interval < 1 or samples < 2:
-            raise ValueError('interval must be at least 1 and samples at '
-                             f'least 2, got {interval} and {samples}')
         if len(gap) != 2:
             raise ValueError(f'gap is (least, greatest), got {gap!r}')
-        self.interval, self.samples = interval, samples
         values = ((_SWAP, swap_ratio), (_LOG, log_structure),
                   (_SPREAD, spread_ratio), (_SIDES, sides_exchanged),
                   (_USELESS, gap[0]), (_PERFECT, gap[1]), (_FLAT, slope))
-        self.limits = [replace(limit, value=float(value))
-                       for limit, value in values if value is not None]
-        self.watch = Watch(self.limits, begin, window, repeat)
-        self._model: Any = None
+        super().__init__(
+            [replace(limit, value=float(value))
+             for limit, value in values if value is not None],
+            interval, samples, begin, window, repeat)
         self._swaps, self._alone = True, False
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on with."""
-        return self.watch.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes what :meth:`state_dict` gave."""
-        self.watch.load_state_dict(state)
 
     def before_train(self, runner: Any) -> None:
         """Finds out what there is to look at."""
-        model: Any = unwrap(runner.model)
-        self._model = model if isinstance(model, KeypointGAN) else None
+        super().before_train(runner)
         if self._model is None:
             return
-        generator: Any = unwrap(model.generator)
+        generator: Any = unwrap(self._model.generator)
         self._swaps, self._alone = generator.conditional, False
         if not self._swaps:
             print_log('KeypointObservatory: the swap test is off, since '
                       'generator.conditional=False: there is no appearance '
                       'frame', logger='current')
 
-    def after_train(self, runner: Any) -> None:
-        """Lets the model go."""
-        self._model = None
-
-    def after_train_iter(self, runner: Any, batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
-        """Adds to what the step logs, and warns."""
-        if self._model is None or outputs is None or (
-                runner.iter + 1) % self.interval:
-            return
+    def look(self, data_batch: Any, outputs: Mapping[str, Any]
+             ) -> dict[str, Tensor]:
+        """What goes wrong, and the spread where nobody has told it."""
         found = self._look(data_batch)
         if 'mon_spread_ratio' not in outputs:
             found.update(self._spread())
-        outputs.update(found)
-        judged = [k for k in dict.fromkeys(x.key for x in self.limits)
-                  if k in outputs]
-        if not judged:
-            return
-        # One wait for the device.
-        numbers = torch.stack([outputs[k].detach().float()
-                               for k in judged]).tolist()
-        for text in self.watch.see(runner.iter, dict(zip(judged, numbers))):
-            print_log(f'KeypointObservatory: {text}', logger='current',
-                      level=logging.WARNING)
+        return found
 
     def _look(self, data_batch: Any) -> dict[str, Tensor]:
         if not isinstance(data_batch, Mapping) or not isinstance(

@@ -1,21 +1,20 @@
 """Live tests of MirrorNet's generative terms: which of them are blind."""
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmpose.registry import HOOKS
+from torch import Tensor
 
-from ..models.adversarial import unwrap
 from ..models.mirrornet import MirrorNet
 from ..models.mirrornet.batch import gather
 from ..models.mirrornet.trust import TERMS, mean_of, trust
 from ..utils.random_state import preserved
-from .thresholds import Limit, Watch
+from .thresholds import Limit
+from .watching_hook import WatchingHook
 
 __all__ = ['TermTrust']
 
@@ -57,13 +56,14 @@ def _ratio(term: str) -> Limit:
         f'Lower model.term_weights.{term}.')
 
 
-#: Of all tests, by the name of what they judge.
-LIMITS = (_SWAPPED, _MOVED, *(make(term) for term in TERMS
-                              for make in (_own, _cosine, _ratio)))
+#: Of all tests, by the term that they judge.
+LIMITS: dict[str, tuple[Limit, ...]] = {
+    term: (*more, _own(term), _cosine(term), _ratio(term))
+    for term, more in zip(TERMS, ((), (_SWAPPED, _MOVED)))}
 
 
 @HOOKS.register_module()
-class TermTrust(Hook):
+class TermTrust(WatchingHook):
     """Tests a MirrorNet's terms on a few annotated images of the batch.
 
     Logs ``mon_`` and the names of
@@ -87,51 +87,31 @@ class TermTrust(Hook):
         ValueError: An argument is out of range, or no test has that name.
     """
 
-    # Before RuntimeInfoHook (10), which hands the outputs to the log.
-    priority = 6
+    watched = MirrorNet
 
     def __init__(self, interval: int = 100, samples: int = 16,
                  begin: int = 500, window: int = 5, repeat: int = 5000,
                  limits: dict[str, float | None] | None = None) -> None:
-        if interval < 1 or samples < 2:
-            raise ValueError('interval must be at least 1 and samples at '
-                             f'least 2, got {interval} and {samples}')
-        known = {x.key: x.value for x in LIMITS}
+        every = [x for term in TERMS for x in LIMITS[term]]
+        known = {x.key: x.value for x in every}
         unknown = set(limits or {}) - set(known)
         if unknown:
             raise ValueError(f'limits names {sorted(unknown)}; the tests are '
                              f'{sorted(known)}')
         values: dict[str, float | None] = {**known, **(limits or {})}
-        self.interval, self.samples = interval, samples
-        self.limits = [replace(x, value=float(value)) for x in LIMITS
-                       if (value := values[x.key]) is not None]
-        self.watch = Watch(self.limits, begin, window, repeat)
-        self._model: Any = None
+        super().__init__(
+            [replace(x, value=float(value)) for x in every
+             if (value := values[x.key]) is not None],
+            interval, samples, begin, window, repeat)
+        self._term = {x.key: term for term in TERMS for x in LIMITS[term]}
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on with."""
-        return self.watch.state_dict()
+    def judged(self, limit: Limit) -> bool:
+        """Whether its term has weight."""
+        return self._model.term_weights[self._term[limit.key]] > 0
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes what :meth:`state_dict` gave."""
-        self.watch.load_state_dict(state)
-
-    def before_train(self, runner: Any) -> None:
-        """Finds the model."""
-        model: Any = unwrap(runner.model)
-        self._model = model if isinstance(model, MirrorNet) else None
-
-    def after_train(self, runner: Any) -> None:
-        """Lets the model go."""
-        self._model = None
-
-    def after_train_iter(self, runner: Any, batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
-        """Adds to what the step logs, and warns."""
-        if self._model is None or outputs is None or (
-                runner.iter + 1) % self.interval:
-            return
+    def look(self, data_batch: Any, outputs: Mapping[str, Any]
+             ) -> dict[str, Tensor]:
+        """The tests, of a few annotated images."""
         with preserved():
             data = self._model.data_preprocessor(data_batch, True)
         inputs = data['inputs']
@@ -141,19 +121,5 @@ class TermTrust(Hook):
             image=batch.image[rows], pose=batch.pose[rows],
             present=batch.present[rows], labelled=batch.labelled[rows],
             silhouette=None)
-        found = {f'mon_{k}': v for k, v in mean_of(trust(
+        return {f'mon_{k}': v for k, v in mean_of(trust(
             self._model, inputs[rows], few)).items()}
-        # One wait for the device.
-        numbers = torch.stack(list(found.values())).tolist()
-        told = dict(zip(found, numbers))
-        outputs.update({k: v for k, v in found.items()
-                        if told[k] == told[k]})
-        weights = self._model.term_weights
-        judged = {k: v for k, v in told.items() if not any(
-            k.endswith(term) and not weights[term] for term in TERMS)}
-        if not weights['fidelity']:
-            judged = {k: v for k, v in judged.items()
-                      if k not in (_SWAPPED.key, _MOVED.key)}
-        for text in self.watch.see(runner.iter, judged):
-            print_log(f'TermTrust: {text}', logger='current',
-                      level=logging.WARNING)

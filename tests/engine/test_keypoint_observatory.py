@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmpose.registry import HOOKS, MODELS
 from torch import Tensor, nn
 
-from mirrorpose.engine import PoseRunner, keypoint_observatory
+from mirrorpose.engine import PoseRunner, keypoint_observatory, watching_hook
 from mirrorpose.engine.keypoint_observatory import KeypointObservatory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'models' / 'keypointgan'))
@@ -34,9 +34,11 @@ SEEN = {'mon_swap_ratio', 'mon_log_structure', 'mon_spread_ratio',
 def said(monkeypatch: Any) -> list[tuple[int, str]]:
     """What is logged: level and text."""
     out: list[tuple[int, str]] = []
-    monkeypatch.setattr(
-        keypoint_observatory, 'print_log',
-        lambda text, logger, level=logging.INFO: out.append((level, text)))
+    for module in (keypoint_observatory, watching_hook):
+        monkeypatch.setattr(
+            module, 'print_log',
+            lambda text, logger, level=logging.INFO: out.append((level,
+                                                                 text)))
     return out
 
 

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mirrorpose.engine import TermTrust, term_trust
+from mirrorpose.engine import TermTrust, term_trust, watching_hook
 from tests.models.conftest import build, make_batch, mirrornet_cfg
 
 
 @pytest.fixture
 def said(monkeypatch):
     out = []
-    monkeypatch.setattr(term_trust, 'print_log',
+    monkeypatch.setattr(watching_hook, 'print_log',
                         lambda text, logger, level: out.append((level, text)))
     return out
 
@@ -50,7 +50,7 @@ def test_it_looks_every_so_often(said):
 def test_untrained_terms_are_told_of_once(said):
     """An untrained image VAE reads no pose; thresholds may be others."""
     always = {k.key: 2. if k.side == 'below' else -1.
-              for k in term_trust.LIMITS}
+              for some in term_trust.LIMITS.values() for k in some}
     hook, runner, batch = start(interval=1, repeat=100, limits=always)
     for runner.iter in range(3):
         hook.after_train_iter(runner, 0, batch, {})
@@ -61,7 +61,7 @@ def test_untrained_terms_are_told_of_once(said):
 
 def test_terms_without_weight_are_not_judged(said):
     always = {k.key: 2. if k.side == 'below' else -1.
-              for k in term_trust.LIMITS}
+              for some in term_trust.LIMITS.values() for k in some}
     hook, runner, batch = start(weights=dict(fidelity=0., plausibility=0.),
                                 interval=1, limits=always)
     hook.after_train_iter(runner, 0, batch, {})
@@ -69,7 +69,8 @@ def test_terms_without_weight_are_not_judged(said):
 
 
 def test_a_switched_off_warning(said):
-    off = dict.fromkeys(k.key for k in term_trust.LIMITS)
+    off = dict.fromkeys(k.key for some in term_trust.LIMITS.values()
+                        for k in some)
     hook, runner, batch = start(interval=1, limits=off)
     outputs = {}
     hook.after_train_iter(runner, 0, batch, outputs)

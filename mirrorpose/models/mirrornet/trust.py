@@ -106,13 +106,13 @@ def trust(model: Any, inputs: Tensor, batch: PoseBatch
             mean = model.recognize(inputs[known].float())[-1]
             radius = max(1, round(3 * model.sigma))
             right = soft_argmax(truth, model.temperature, radius)
-            found = _compare(model, image, truth, right, present)
+            redrawn = draw_gaussians(right, size, model.sigma) * shown
+            found = _compare(model, image, redrawn, right, present)
             cells = soft_argmax(mean, model.temperature, radius)
             wrong = present & ((cells - right).norm(dim=-1)
                                > 2 * model.sigma)
             some = wrong.any(1)
             own = draw_gaussians(cells, size, model.sigma) * shown
-            redrawn = draw_gaussians(right, size, model.sigma) * shown
             mine = bounds(model, image, own)
             theirs = bounds(model, image, redrawn)
         for term in TERMS:
@@ -133,20 +133,18 @@ def _where(rows: Tensor, values: Tensor) -> Tensor:
     return torch.where(rows, values, values.new_tensor(torch.nan))
 
 
-def _compare(model: Any, image: Tensor, truth: Tensor, cells: Tensor,
+def _compare(model: Any, image: Tensor, redrawn: Tensor, cells: Tensor,
              present: Tensor) -> dict[str, Tensor]:
     """The image VAE's own tests, under the mask of the truth."""
-    mask = model.estimate_mask(image, truth)
+    mask = model.estimate_mask(image, redrawn)
 
     def fidelity(pose: Tensor) -> Tensor:
         out = model.image_vae(image, pose, mask, torch.zeros_like)
         return objective.fidelity(image, out)
 
-    size = (truth.shape[-2], truth.shape[-1])
+    size = (redrawn.shape[-2], redrawn.shape[-1])
     moved = draw_gaussians(move_joint(cells, present, MOVED * size[1]), size,
                            model.sigma) * present[..., None, None]
-    redrawn = draw_gaussians(cells, size, model.sigma) * present[
-        ..., None, None]
     whole, enough = fidelity(redrawn), present.any(1)
     found = dict(truth_over_moved=_where(
         enough, (whole > fidelity(moved)).float()))

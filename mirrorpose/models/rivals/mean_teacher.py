@@ -194,15 +194,17 @@ class MeanTeacher(PoseRecognition):
 
     @torch.no_grad()
     def update_teacher(self) -> None:
-        """One step of the average."""
+        """One step of the average, where there is one."""
         step = int(self.averaged)
+        self.averaged += 1
+        if not self.averaging:
+            return
         keep = min(1 - 1 / (step + 1), self.momentum)
-        for mine, its in self._pairs() if self.averaging else ():
+        for mine, its in self._pairs():
             if its.is_floating_point():
                 its.lerp_(mine.to(its), 1 - keep)
             else:
                 its.copy_(mine)
-        self.averaged += 1
 
     def ramp(self, step: int) -> float:
         """Share of the consistency's weight at a step, in [0, 1]."""
