@@ -70,7 +70,7 @@ def completers() -> dict[str, Any]:
     smooth.noise, smooth.keep = .02, False
     robust.noise, robust.keep, robust.robust = .02, False, 8
     # What the others confirm stays where it was seen.
-    doubts.noise, doubts.keep, doubts.robust = .02, 10., 8
+    doubts.noise, doubts.keep, doubts.robust = .02, 14., 8
     regressor = rows.trained('regressor-detector_both_0')
     plain = rows.trained('regressor_both_0')
     return {

@@ -53,9 +53,10 @@ ROWS: dict[str, dict[str, Any]] = {
     'unconditional': dict(bottleneck=True, conditional=False,
                           second_cycle=False),
 }
-#: What else may differ: the paper's regressor, which is to name the sides that
-#: one channel cannot tell; limbs of either side and those of neither in
-#: channels of their own; what reconstructions are compared by.
+#: What else of the model may differ: the paper's regressor, which is to name
+#: the sides that one channel cannot tell; limbs of either side and those of
+#: neither in channels of their own; what reconstructions are compared by; how
+#: much it matters that skeleton images look like drawings (10 in the paper).
 OPTIONS: dict[str, dict[str, Any]] = {
     'paper': dict(head=dict(either_side=False)),
     'channels': dict(head=dict(in_channels=3, either_side=False),
@@ -64,7 +65,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
                      discriminator=dict(in_channels=3),
                      renderer=dict(channels='side')),
     'lite': dict(perceptual=dict(features='efficientnet_lite0')),
+    'gentle': dict(adversarial_weight=2.),
 }
+#: Pairs of warps of one image in place of frames of a clip, after the row,
+#: too: where frames hardly differ, the appearance frame tells nearly all.
+STILLS = 'stills'
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
 POSES = ('all', '50', '500', '5000', 'mocap')
@@ -164,14 +169,15 @@ def parts(name: str) -> tuple[str, str, int]:
     if kind == SUPERVISED:  # the poses' number is nothing to it
         known = ('all', *REAL)
     if kind not in (*ROWS, SUPERVISED, PRETRAINING) or (
-            not set(options) <= set(OPTIONS)) or (
+            not set(options) <= {*OPTIONS, STILLS}) or (
             options and kind == SUPERVISED) or (
             poses not in known) or not seed.isdigit():
         raise ValueError(
             'a run is named like keypointgan_all_0: one of '
             f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (supervised_all, '
             'supervised_people and supervised_faces only), a seed; or '
-            f'like regressor_all; with one of {[*OPTIONS]} after the row, as '
+            f'like regressor_all; with one of {[*OPTIONS, STILLS]} after the '
+            'row, as '
             f'keypointgan-paper_all_0; got {name!r}')
     return row, poses, int(seed)
 
@@ -186,7 +192,7 @@ def needs(name: str) -> list[str]:
     """Runs that have to be there before it."""
     row, poses, _ = parts(name)
     kind, *options = row.split('-')
-    its = [o for o in options if 'head' in OPTIONS[o]]
+    its = [o for o in options if 'head' in OPTIONS.get(o, {})]
     return ['-'.join([PRETRAINING, *its]) + f'_{poses}'
             ] if kind in ROWS else []
 
@@ -201,7 +207,12 @@ def settings(name: str) -> Config:
     cfg = base(poses)
     row, *options = row.split('-')
     for option in options:
-        cfg.merge_from_dict(dict(model=OPTIONS[option]))
+        cfg.merge_from_dict(dict(model=OPTIONS.get(option, {})))
+    if STILLS in options:
+        frames = cfg.train_dataloader.dataset.frames
+        for key in ('order', 'gap_min', 'gap_max'):
+            frames.pop(key, None)
+        frames.type = 'StillPairDataset'
     if row == PRETRAINING:
         cfg.work_dir = str(FOLDER)
         cfg = CurriculumRunner(cfg).stage_config('regressor')

@@ -48,16 +48,18 @@ class TrainedCompleter(BaseModel):
             judged (Tensor, optional): What the error of the windows is of;
                 the estimate by default.
             kept (Tensor, optional): (N, F, 28) in [0, 1], how far what was
-                observed is kept; ``weight`` by default.
+                observed is kept; ``weight`` by default. With it the answer
+                also holds the estimate.
         """
         spread = variance.view_as(estimate).sum(-1).clamp(min=0).sqrt()
         error = frame_error(estimate if judged is None else judged, points,
                             weight)
-        if self.keep:
-            kept = weight if kept is None else kept
-            estimate = keep_observed(estimate, points, kept)
-            spread = spread * (1 - kept)
-        return Completion(estimate, spread, error)
+        if not self.keep:
+            return Completion(estimate, spread, error)
+        believed = None if kept is None else estimate
+        kept = weight if kept is None else kept
+        return Completion(keep_observed(estimate, points, kept),
+                          spread * (1 - kept), error, believed)
 
     def forward(self, inputs: Tensor, mode: str = 'tensor',
                 **batch: Any) -> Any:

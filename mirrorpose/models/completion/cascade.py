@@ -91,7 +91,10 @@ class CascadeCompleter(BaseModule):
         # A window in which nothing is seen stays as empty for the second.
         mine = self.chosen & observed.flatten(1).any(1)[:, None, None]
         trust = torch.where(mine, 1., weight)
-        both = torch.where(mine[..., None], filled.keypoints, points)
+        # The second is not to read on from what the first doubts.
+        believed = filled.keypoints if filled.believed is None \
+            else filled.believed
+        both = torch.where(mine[..., None], believed, points)
         known = observed | mine
         whole = self.second.complete(both, known, trust)
         out = torch.where(mine[..., None], filled.keypoints, whole.keypoints)
@@ -115,6 +118,11 @@ class CascadeCompleter(BaseModule):
         keypoints, spread = filled.keypoints.clone(), filled.spread
         keypoints[rows] = torch.where(here[..., None], found.keypoints.to(
             before), before)
+        believed = filled.believed
+        if believed is not None:
+            believed = believed.clone()
+            believed[rows] = torch.where(here[..., None], keypoints[rows],
+                                         believed[rows])
         if spread is not None:
             spread = spread.clone()
             # E|x - a|^2 = Var x + |a - E x|^2
@@ -122,4 +130,4 @@ class CascadeCompleter(BaseModule):
                 keypoints[rows] - before, dim=-1)) if found.spread is None \
                 else found.spread.to(spread)
             spread[rows] = torch.where(here, apart, spread[rows])
-        return Completion(keypoints, spread, filled.error)
+        return Completion(keypoints, spread, filled.error, believed)

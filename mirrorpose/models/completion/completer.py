@@ -19,11 +19,14 @@ class Completion(NamedTuple):
             completers that know nothing of it. 0 means certain.
         error (Tensor, optional): (N, F), how badly the windows fit what was
             observed, lower is better. Overlapping windows are chosen by it.
+        believed (Tensor, optional): (N, F, 28, 2), where a completer doubts
+            what was observed and yet keeps of it: its estimate alone.
     """
 
     keypoints: Tensor
     spread: Tensor | None = None
     error: Tensor | None = None
+    believed: Tensor | None = None
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Ridge regression on whole windows, for any pattern of what is observed."""
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ from .gaussian import (
 
 #: Of Student's t.
 _FREEDOM = 4.
-#: Logit of what is kept of a joint that is where the others expect it.
+#: Logit of what is kept of a joint that is where the others expect it, in a
+#: window whose joints lie as far off as the Gaussian expects.
 _CERTAIN = 2.
 
 
@@ -55,8 +57,12 @@ class RidgeCompleter(TrainedCompleter):
         keep (bool | float): Keep observed joints, in proportion to their
             confidence; else they are smoothed too. A number, of a ``robust``
             ridge: keep those that the others confirm, half of one that lies
-            so many times ``noise`` off, ever less beyond (a logistic
-            function of the squared distance). Defaults to True.
+            so many standard deviations off (of ``noise`` and of what the
+            Gaussian does not know), ever less beyond (a logistic function
+            of the squared distance). Where half of a window's joints lie
+            farther off than they should, the others are no witnesses: the
+            limit grows with the cube of the window's own variance. Defaults
+            to True.
         robust (int): Observed joints that the others contradict lose
             weight, in so many rounds: the noise is taken for Student's t
             with four degrees of freedom (iteratively reweighted, its EM
@@ -211,11 +217,9 @@ class RidgeCompleter(TrainedCompleter):
         """
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
-        trust, kept = self._trust(points, weight)
-        mean, variance = condition(
-            self.gaussian(), points.flatten(1), by_coordinate(trust),
-            self.noise)
-        assert variance is not None
+        mean, variance = self._posterior(points, self._trust(points, weight))
+        kept = None if isinstance(self.keep, bool) else self._kept(
+            points, weight, mean, variance)
         return self._finish(mean.view_as(points), variance, points, weight,
                             kept=kept)
 
@@ -242,18 +246,20 @@ class RidgeCompleter(TrainedCompleter):
             raise ValueError(f'number must be positive, got {number}')
         points, observed, weight = check_windows(keypoints, observed,
                                                  confidence)
-        trust, kept = self._trust(points, weight)
+        trust = self._trust(points, weight)
         source = torch.Generator().manual_seed(seed)
         normals = torch.randn(number, self.rank, generator=source)
         drawn = draw(self.gaussian(), points.flatten(1), by_coordinate(trust),
                      self.noise, normals.to(points.device)).view(
                          len(points), number, *points.shape[1:])
-        return keep_observed(drawn, points[:, None], kept[:, None]) \
-            if self.keep else drawn
+        if not self.keep:
+            return drawn
+        kept = weight if self.keep is True else self._kept(
+            points, weight, *self._posterior(points, trust))
+        return keep_observed(drawn, points[:, None], kept[:, None])
 
-    def _trust(self, points: Tensor, weight: Tensor
-               ) -> tuple[Tensor, Tensor]:
-        """How far observed joints are trusted, and how far kept, (N, F, 28).
+    def _trust(self, points: Tensor, weight: Tensor) -> Tensor:
+        """How far observed joints are believed, (N, F, 28).
 
         Raises:
             ValueError: Windows of another length.
@@ -261,7 +267,7 @@ class RidgeCompleter(TrainedCompleter):
         if points.shape[1] != self.frames:
             raise ValueError(f'windows have {points.shape[1]} frames, this '
                              f'ridge is over {self.frames}')
-        trust, far = weight, torch.zeros_like(weight)
+        trust = weight
         for _ in range(self.robust):
             mean, _ = condition(
                 self.gaussian(), points.flatten(1), by_coordinate(trust),
@@ -269,11 +275,28 @@ class RidgeCompleter(TrainedCompleter):
             far = (points - mean.view_as(points)).square().sum(-1)
             trust = weight * (_FREEDOM + 2) / (
                 _FREEDOM + weight * far / self.noise**2)
-        if isinstance(self.keep, bool):
-            return trust, weight
-        # 0.88 of a joint where the others expect it, .5 at the distance.
-        off = far / (self.keep * self.noise)**2
-        return trust, weight * torch.sigmoid(_CERTAIN * (1 - off))
+        return trust
+
+    def _posterior(self, points: Tensor, trust: Tensor
+                   ) -> tuple[Tensor, Tensor]:
+        """Mean and variance of every coordinate, (N, F * 28 * 2)."""
+        mean, variance = condition(self.gaussian(), points.flatten(1),
+                                   by_coordinate(trust), self.noise)
+        assert variance is not None
+        return mean, variance
+
+    def _kept(self, points: Tensor, weight: Tensor, mean: Tensor,
+              variance: Tensor) -> Tensor:
+        """How much of observed joints is kept, (N, F, 28)."""
+        far = (points - mean.view_as(points)).square().sum(-1)
+        off = far / (self.noise**2 + variance.view_as(points).mean(-1))
+        # Squared distances of two coordinates are exponential: over ln 2
+        # their median is their mean, whatever the worse half does.
+        middle = torch.where(weight > 0, off, torch.nan).flatten(1).nanmedian(
+            1).values / math.log(2)
+        scale = middle.nan_to_num(1.).clamp(min=1)[:, None, None]
+        return weight * torch.sigmoid(
+            _CERTAIN * scale * (1 - off / (self.keep**2 * scale**3)))
 
     def gaussian(self) -> LowRankGaussian:
         """What was fitted, of frames * 28 * 2 dimensions."""
