@@ -9,7 +9,8 @@ a time; half of the people, by a hash of their names, though nothing was
 fitted to the other half but those statistics, which are of all of them.
 ``openpose``: the real four-camera clip, OpenPose's joints against their
 triangulation from all views (which is not free of the detector's errors
-itself). ``damaged`` are observed joints that the detector put farther than a
+itself). ``keep``, of the validation part and with the errors of the other half
+of the people: what the robust ridge's limit is chosen by. ``damaged`` are observed joints that the detector put farther than a
 fifth of a head from the truth, ``good`` the others; each row's difference to
 the input is paired over clips; intervals are 95 % over clips. Adds to
 ``benchmarks/results/jumps_detector.json``.
@@ -44,6 +45,8 @@ UNSEEN = dict(type='UnseenJoints')
 DAMAGED = .2
 #: Clips of a collection at most, and frames of a clip.
 MANY = (40, 120)
+#: Of the robust ridge: what ``keep`` may be.
+LIMITS: tuple[float | bool, ...] = (False, 5., 7., 10., 14., 20.)
 #: Whose errors are replayed.
 REPLAYED = dict(type='ReplayedNoise', part='test',
                 files=('lsp/lsp.npz', 'lspet/lspet.npz'))
@@ -184,7 +187,27 @@ def openpose() -> dict[str, Any]:
     return table(multiview_clips(), 'OpenPose against triangulation')
 
 
-PARTS = dict(noise=noise, replayed=replayed, openpose=openpose)
+def keep() -> dict[str, Any]:
+    """What the robust ridge mends, and what that costs, by its limit."""
+    hole, found = build_hole(dict(REPLAYED, part='train')), {}
+    for m in ('cmu', 'bandai'):
+        clips = through(held_out(m, 14, 120, part='val'), [UNSEEN, hole])
+        _, before = score([np.where(c.observed[..., None], c.seen, np.nan)
+                           for c in clips], clips, joint_sets)
+        found[m] = {}
+        for limit in LIMITS:
+            ridge = rows.trained('ridge_both_0')
+            ridge.noise, ridge.keep, ridge.robust = .02, limit, 8
+            _, its = score(rows.run(ridge, clips)[0], clips, joint_sets)
+            found[m][str(limit)] = gain = {
+                k: paired(its[k], before[k]) for k in ('damaged', 'good')}
+            print(f'keep={limit}, {m}, {len(clips)} clips: ' + ', '.join(
+                '{} {:+.4f} [{:+.4f}, {:+.4f}]'.format(k, *v)
+                for k, v in gain.items()), flush=True)
+    return found
+
+
+PARTS = dict(noise=noise, replayed=replayed, openpose=openpose, keep=keep)
 
 
 if __name__ == '__main__':

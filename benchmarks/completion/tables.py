@@ -206,6 +206,14 @@ def detector(held: Values) -> list[str]:
         else:
             out += [f'{place}:\n\n' + tables(held[part][key])
                     for key, place in PLACES.items() if key in held[part]]
+    if 'keep' in held:
+        found = held['keep']
+        out += ["## Detectors: the robust ridge's `keep`, on validation clips",
+                markdown(('`keep`', *(f'{m}, {k}' for m in found
+                                      for k in ('damaged', 'good'))), [
+                    [limit, *(difference(found[m][limit][k]) for m in found
+                              for k in ('damaged', 'good'))]
+                    for limit in next(iter(found.values()))])]
     return out
 
 
