@@ -4,16 +4,16 @@
 
 ``noise``: held-out motion capture with ``DetectorNoise`` (the statistics of
 BlazePose and OpenPose, ``benchmarks/detector_noise.py``). ``replayed``: the
-very errors of BlazePose on people of LSP and LSPET together, one person's at
-a time; half of the people, by a hash of their names, though nothing was
-fitted to the other half but those statistics, which are of all of them.
-``openpose``: the real four-camera clip, OpenPose's joints against their
-triangulation from all views (which is not free of the detector's errors
-itself). ``keep``, of the validation part and with the errors of the other half
-of the people: what the robust ridge's limit is chosen by. ``damaged`` are observed joints that the detector put farther than a
-fifth of a head from the truth, ``good`` the others; each row's difference to
-the input is paired over clips; intervals are 95 % over clips. Adds to
-``benchmarks/results/jumps_detector.json``.
+very errors of BlazePose on people of LSP and LSPET together, one person's at a
+time; half of the people, by a hash of their names, though nothing was fitted
+to the other half but those statistics, which are of all of them. ``openpose``:
+the real four-camera clip, OpenPose's joints against their triangulation from
+all views (which is not free of the detector's errors itself). ``keep``, of the
+validation part and with the errors of the other half of the people: what the
+robust ridge's limit is chosen by. ``damaged`` are observed joints that the
+detector put farther than a fifth of a head from the truth, ``good`` the
+others; each row's difference to the input is paired over clips; intervals are
+95 % over clips. Adds to ``benchmarks/results/jumps_detector.json``.
 """
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Named runs of KeypointGAN's benchmarks: configs, folders, lengths.
 
-A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are
-``all`` of the embedded world's other people, 50, 500 or 5000 of them, or
-``mocap`` (captured motion, projected); or, for real frames, ``people``,
-``cameras`` (the same people, seen as their cameras stand, not cut around each
-frame's joints) and ``faces``. The row ``supervised`` is the recognizer that learns from the
+A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are ``all``
+of the embedded world's other people, 50, 500 or 5000 of them, or ``mocap``
+(captured motion, projected); or, for real frames, ``people``, ``cameras`` (the
+same people, seen as their cameras stand, not cut around each frame's joints)
+and ``faces``. The row ``supervised`` is the recognizer that learns from the
 labels of the same frames (:mod:`.supervised`). ``regressor_POSES`` is
 KeypointGAN's regressor, pre-trained on the poses alone; all rows and seeds
 begin at it. Options are appended to the row, and to the regressor those that
