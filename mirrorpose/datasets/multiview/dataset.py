@@ -21,6 +21,7 @@ from ..splits import split_digest
 from .annotation import annotated_instants
 from .augment import Augmentation
 from .cache import open_cache
+from .detections import read_detections
 from .labels import view_labels
 from .packing import pack
 from .selection import matching, whole_groups, with_calibration
@@ -85,6 +86,12 @@ class MultiViewDataset(Dataset):
             joints in [-1, 1], the square around them being that range, and
             1 where the joint lies in the image, else all three 0. Defaults
             to ``'image'``.
+        detections (str, optional): A file below ``data_root`` of what a
+            recognizer found in the views (``tools/detect_views.py``): the 2D
+            joints are these, not the true ones. Needs
+            ``inputs='keypoints'``.
+        min_score (float): Detections of less count as not found. Defaults
+            to 0.
         augmentation (Mapping, optional): Arguments of
             :class:`Augmentation`. None in ``test_mode``, and by default.
         seed (int): Of the draws of the stock path. Defaults to 0.
@@ -113,6 +120,7 @@ class MultiViewDataset(Dataset):
                  annotated: Mapping[str, Any] | None = None,
                  min_views: int = 2, require_all_views: bool = False,
                  uncalibrated: str = 'error', inputs: str = 'image',
+                 detections: str | None = None, min_score: float = 0.,
                  augmentation: Mapping[str, Any] | None = None,
                  seed: int = 0, cache_dir: str | None = None,
                  pipeline: Sequence[dict | Callable] = (),
@@ -137,6 +145,9 @@ class MultiViewDataset(Dataset):
         if inputs == 'image' and not self.source.has_images:
             raise ValueError(f'{self.source.name} has no images, only '
                              "joints; set inputs='keypoints'")
+        if detections is not None and inputs != 'keypoints':
+            raise ValueError("detections are 2D joints: set "
+                             "inputs='keypoints'")
         self.inputs, self.test_mode, self.seed = inputs, test_mode, seed
         self._metainfo = parse_pose_metainfo(
             dict(metainfo or self.METAINFO))
@@ -163,6 +174,10 @@ class MultiViewDataset(Dataset):
                                     return_inverse=True)
         chosen = annotated_instants(views, instants, annotated, where)
         self._take(views, rows, instants, group, chosen)
+        if detections is not None:
+            self.keypoints, self.visible = read_detections(
+                Path(data_root) / detections, self.ids, views.size,
+                min_score)
         self.augmentation = None if test_mode or augmentation is None \
             else Augmentation(**augmentation)
         self.pipeline = Compose(list(pipeline)) if pipeline else None
@@ -204,6 +219,14 @@ class MultiViewDataset(Dataset):
     def metainfo(self) -> dict:
         """Parsed metainfo, as mmpose's data sets give it."""
         return copy.deepcopy(self._metainfo)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) str: ``metainfo['id']`` of the views."""
+        clip = self.clip[self.group]
+        return np.array([
+            f'{name}:{frame}:{camera}' for name, frame, camera in zip(
+                self.clips[clip], self.frame[self.group], self.cameras)])
 
     def full_init(self) -> None:
         """Everything is loaded already."""
