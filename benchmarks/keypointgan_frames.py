@@ -3,19 +3,17 @@
     python -m benchmarks.keypoints.training --group frames
     python benchmarks/keypointgan_frames.py [--only PART ...]
 
-Parts: ``people`` (in percent of the image's side), ``cameras`` (the same,
-seen as the cameras stand), ``faces`` (in percent of the distance of the eyes'
-outer corners) and ``world``, the embedded world of the ablation. Rows:
-KeypointGAN; the same with an adversarial weight of 2 in place of the paper's
-10 (``gentle``), and learnt from warps of single images (``stills``); the
-supervised recognizer (benchmarks/keypoints/supervised.py), which learns from
-the annotations of the same frames in as many images; and the mean pose of the
-prior, the floor.
-Figures: as predicted, corrected by the frozen regressor, under the better of
-the two mirror labellings (oracle), and all three after a linear map that is
-fitted on the labelled training frames (``post``). Rows that are not trained
-are named and left out. Results are added to
-``benchmarks/results/keypointgan_frames.json`` part by part, with what the
+Parts: ``people`` (in percent of the image's side), ``faces`` (in percent of
+the distance of the eyes' outer corners) and ``world``, the embedded world of
+the ablation. Rows: KeypointGAN; the same with an adversarial weight of 2 in
+place of the paper's 10 (``gentle``), and learnt from warps of single images
+(``stills``); the supervised recognizer (benchmarks/keypoints/supervised.py),
+which learns from the annotations of the same frames in as many images; and the
+mean pose of the prior, the floor. Figures: as predicted, corrected by the
+frozen regressor, under the better of the two mirror labellings (oracle), and
+all three after a linear map that is fitted on the labelled training frames
+(``post``). Rows that are not trained are named and left out. Results are added
+to ``benchmarks/results/keypointgan_frames.json`` part by part, with what the
 data are too small to show.
 """
 from __future__ import annotations
@@ -48,11 +46,6 @@ DATA = dict(
         'not of the methods. The labels of two of the training '
         'clips are a detector\'s (BlazePose), those of the test OpenPose\'s: '
         'the supervised figure is also about how the two annotate.')),
-    cameras=('People, frames not cut around joints: % of the side',
-             'cameras', (
-        'As above. The background stands still in each clip, so that the '
-        'appearance frame holds it; people are smaller and move about, and '
-        'the same error in joints is fewer per cent.')),
     faces=('Faces: % of the distance of the outer eye corners', 'faces', (
         'Nobody is on two sides: 1,401 frames of 139 people to learn from, '
         'landmarks of others as poses, 640 test frames of 52 people. Clips '

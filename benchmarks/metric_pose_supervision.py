@@ -14,12 +14,15 @@ gradient of it; the errors of the surest are measured) and
 
 Data: ``lifting`` (2D joints of captured motion under the Human3.6M rigs),
 ``synthetic`` (the embedded world's images) and ``mocap`` (captured motion
-drawn by it). ``tune`` gives every method the same number of
+drawn by it). Of images the methods read the 2D joints that one recognizer
+found, which learnt from the same training people
+(configs/metric_pose_detected_*.py say how they are made; from pixels alone a
+small network needs hours). ``tune`` gives every method the same number of
 trials at 5 % labels, judged on the validation part: the baseline's is its
-learning rate, the others' the weight of their own loss; the learning rate
-that it finds is everybody's. ``run`` trains and tests on held-out people,
-row by row, resumed where it stopped; a run of other settings that lies in a
-row's folder is moved aside. ``table`` prints what is there. Results:
+learning rate, the others' the weight of their own loss; the learning rate that
+it finds is everybody's. ``run`` trains and tests on held-out people, row by
+row, resumed where it stopped; a run of other settings that lies in a row's
+folder is moved aside. ``table`` prints what is there. Results:
 ``benchmarks/results/metric_pose_supervision.json``.
 """
 from __future__ import annotations
@@ -41,7 +44,8 @@ from mirrorpose.utils.files import locked, write_text
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'benchmarks' / 'results' / 'metric_pose_supervision.json'
 CONFIGS = dict(lifting='metric_pose_lifting_mocap',
-               synthetic='metric_pose_synthetic', mocap='metric_pose_mocap')
+               synthetic='metric_pose_detected_synthetic',
+               mocap='metric_pose_detected_mocap')
 #: Who has 3D labels; ``one`` is a single training person.
 LABELS: dict[str, dict[str, Any]] = {
     'all': dict(), '10 %': dict(fraction=.1), '5 %': dict(fraction=.05),

@@ -20,8 +20,8 @@ model = dict(
         loss=dict(type='HardNetLoss', near_seconds=1., warm_up=160,
                   # a heatmap's squared error is small
                   loss_weight=0.001),
-        # Who it is shall not be told by the embedding: 16 training people.
-        adversary=dict(type='IdentityAdversary', num_subjects=16,
+        # Who it is shall not be told by the embedding: 32 training people.
+        adversary=dict(type='IdentityAdversary', num_subjects=32,
                        loss_weight=0.0001),
         beside=dict(
             type='HeatmapHead', in_channels=256, out_channels=17,

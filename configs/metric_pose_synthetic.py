@@ -5,6 +5,6 @@ _base_ = ['./_base_/models/metric_pose_small.py',
           './_base_/schedules/metric_pose_short.py',
           './_base_/datasets/synthetic_views.py']
 
-model = dict(adversary=dict(num_subjects=16))
+model = dict(adversary=dict(num_subjects=32))
 # A step is 1.2 times as fast.
 channels_last = True

@@ -1,30 +1,19 @@
-# Where metric pose on images begins: an ordinary mmpose recognizer of 2D
-# joints, on the training people of the embedded world's views. 2D labels are
-# cheap; ImageNet's weights, with which the paper's networks begin, cannot be
-# had everywhere, and from scratch nothing of 3D poses is learnt for hundreds
-# of steps.
-_base_ = ['./embedding_res18_synthetic.py']
+# 2D joints of the training people of metric_pose_synthetic.py's views. What it
+# finds is what a model of 2D joints then reads:
+#   python tools/train.py configs/recognizer_views_synthetic.py
+#   python tools/detect_views.py configs/metric_pose_synthetic.py \
+#       configs/recognizer_views_synthetic.py CHECKPOINT OUT.npz
+_base_ = ['./_base_/models/recognizer_views.py',
+          './_base_/datasets/synthetic_views.py']
 
-model = dict(head=dict(
-    _delete_=True, type='HeatmapHead', in_channels=256, out_channels=17,
-    deconv_out_channels=(64, 64, 64),
-    loss=dict(type='KeypointMSELoss', use_target_weight=True),
-    decoder=_base_.codec))
-
-train_dataloader = dict(dataset=dict(augmentation=dict(
-    _delete_=True, flip=0., scale=.1, shift=.05, colour=.2, erase=.1)))
-# Images alone, as the recognizer gets them in use.
-val_pipeline = [t for t in _base_.pipeline if t['type'] != 'GenerateTarget']
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-# A step is 1.2 times as fast.
-channels_last = True
-
-# 1,600 steps, a quarter of an hour of a core.
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=80,
-         by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=0, end=20, T_max=20, eta_min=4e-5,
-         by_epoch=True, convert_to_iter_based=True)]
-train_cfg = dict(max_epochs=20)
+# No flips: all views of an instant would have to be flipped alike.
+train_dataloader = dict(
+    batch_size=64, sampler=dict(annotated_groups=0),
+    dataset=dict(pipeline=_base_.train_pipeline, annotated=None,
+                 augmentation=dict(flip=0.)))
+val_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+val_evaluator = dict(_delete_=True, type='PCKAccuracy', thr=0.2,
+                     norm_item='bbox')
+test_evaluator = dict(_delete_=True, type='PCKAccuracy', thr=0.2,
+                      norm_item='bbox')

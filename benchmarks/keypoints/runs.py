@@ -2,14 +2,13 @@
 
 A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are ``all``
 of the embedded world's other people, 50, 500 or 5000 of them, or ``mocap``
-(captured motion, projected); or, for real frames, ``people``, ``cameras`` (the
-same people, seen as their cameras stand, not cut around each frame's joints)
-and ``faces``. The row ``supervised`` is the recognizer that learns from the
-labels of the same frames (:mod:`.supervised`). ``regressor_POSES`` is
-KeypointGAN's regressor, pre-trained on the poses alone; all rows and seeds
-begin at it. Options are appended to the row, and to the regressor those that
-change it: ``keypointgan-paper-lite_all_0`` begins at ``regressor-paper_all``.
-Runs lie in ``work_dirs/keypoints``.
+(captured motion, projected); or, for real frames, ``people`` and ``faces``.
+The row ``supervised`` is the recognizer that learns from the labels of the
+same frames (:mod:`.supervised`). ``regressor_POSES`` is KeypointGAN's
+regressor, pre-trained on the poses alone; all rows and seeds begin at it.
+Options are appended to the row, and to the regressor those that change it:
+``keypointgan-paper-lite_all_0`` begins at ``regressor-paper_all``. Runs lie in
+``work_dirs/keypoints``.
 """
 from __future__ import annotations
 
@@ -74,7 +73,7 @@ STILLS = 'stills'
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
 POSES = ('all', '50', '500', '5000', 'mocap')
-REAL = ('people', 'cameras', 'faces')
+REAL = ('people', 'faces')
 #: Poses of captured motion in the joints of the embedded world's config.
 MOCAP = dict(
     type='MotionPoses', part='all', stride=30,
@@ -91,18 +90,12 @@ def base(poses: str) -> Config:
     """
     cfg = _read('keypointgan_synthetic.py')
     if poses in REAL:
-        file = 'people' if poses == 'cameras' else poses
-        data = _read(f'_base_/datasets/{file}_frames.py')
+        data = _read(f'_base_/datasets/{poses}_frames.py')
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader',
                     'val_evaluator', 'test_evaluator', 'stage_data'):
             cfg[key] = data[key]
         for part in ('head', 'renderer'):
             cfg.model[part].skeleton = data.joints
-        if poses == 'cameras':
-            _set(cfg._cfg_dict, 'crop', 'clip', 'Crops')
-            _set(cfg._cfg_dict, 'padding', 1.1, 'Crops')
-            for pile in _piles(cfg):
-                pile.update(scale=(.78, 1.13), shift=.25)
         # What a face's left is, is seen.
         cfg.model.head.either_side = poses != 'faces'
     elif poses in ('50', '500', '5000'):
@@ -148,16 +141,16 @@ def _piles(cfg: Config) -> list[Any]:
             cfg.stage_data.poses.train_dataloader.dataset]
 
 
-def _set(node: Any, key: str, value: Any, kind: str = 'Dataset') -> None:
-    """Sets a key of data sets, or of sources, wherever it stands."""
+def _set(node: Any, key: str, value: Any) -> None:
+    """Sets a key of data sets wherever it stands."""
     if isinstance(node, dict):
-        if key in node and kind in str(node.get('type')):
+        if key in node and 'Dataset' in str(node.get('type')):
             node[key] = value
         for child in node.values():
-            _set(child, key, value, kind)
+            _set(child, key, value)
     elif isinstance(node, list):
         for child in node:
-            _set(child, key, value, kind)
+            _set(child, key, value)
 
 
 def parts(name: str) -> tuple[str, str, int]:

@@ -50,6 +50,8 @@ class HeldOut:
             which each is seen.
         unjudged, repeated (int): Views left out.
         clip_names (list[str]): What the numbers of clips stand for.
+        seen (MultiViewDataset, optional): The same views as images, where
+            the 2D joints were found in them.
     """
 
     data: MultiViewDataset
@@ -59,6 +61,12 @@ class HeldOut:
     unjudged: int = 0
     repeated: int = 0
     clip_names: list[str] = field(default_factory=list)
+    seen: MultiViewDataset | None = None
+
+    @property
+    def pictures(self) -> MultiViewDataset | None:
+        """The views as images, or None where there are none."""
+        return self.data if self.data.inputs == 'image' else self.seen
 
     def describe(self) -> dict[str, Any]:
         """How much of what."""
@@ -102,7 +110,12 @@ def held_out(data: str, options: Mapping[str, Any] | None = None) -> HeldOut:
     cfg = Config.fromfile(ROOT / 'configs' / f'{CONFIGS[data]}.py')
     cfg.test_dataloader.dataset.stride = STRIDE.get(data, 1)
     cfg.merge_from_dict(dict(options or {}))
-    return prepared(DATASETS.build(cfg.test_dataloader.dataset))
+    data = cfg.test_dataloader.dataset
+    held = prepared(DATASETS.build(data))
+    if data.get('detections'):
+        held.seen = DATASETS.build(dict(data, inputs='image',
+                                        detections=None))
+    return held
 
 
 def prepared(views: MultiViewDataset) -> HeldOut:

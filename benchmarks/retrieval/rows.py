@@ -143,10 +143,11 @@ def embed(model: Any, held: HeldOut, rows: np.ndarray | None = None,
 
 
 def of_images(held: HeldOut, batch: int = 256) -> Iterable[np.ndarray]:
-    """(n, S, S, 3) uint8 BGR, batch by batch."""
-    for start in range(0, len(held.data), batch):
-        yield np.stack([held.data.image(i) for i in range(
-            start, min(start + batch, len(held.data)))])
+    """(n, S, S, 3) uint8 BGR, batch by batch; none where there are none."""
+    data = held.pictures
+    for start in range(0, 0 if data is None else len(data), batch):
+        yield np.stack([data.image(i) for i in range(
+            start, min(start + batch, len(data)))])
 
 
 def thumbnails(held: HeldOut) -> tuple[Tensor, Tensor]:
@@ -234,12 +235,14 @@ def trivial(held: HeldOut) -> tuple[dict[str, Finder], dict[str, str]]:
     Returns:
         tuple: Rows, and rows that are left out, each with its reason.
     """
-    if held.data.inputs != 'image':
-        return {JOINTS: by_joints(held)}, {
-            IMAGENET: 'there are no images'}
+    rows: dict[str, Finder] = {}
+    if held.data.inputs == 'keypoints':
+        rows[JOINTS] = by_joints(held)
+    if held.pictures is None:
+        return rows, {IMAGENET: 'there are no images'}
     colour, small = thumbnails(held)
-    rows = {'mean colour': by_vectors(held, colour),
-            'thumbnail': by_vectors(held, small)}
+    rows |= {'mean colour': by_vectors(held, colour),
+             'thumbnail': by_vectors(held, small)}
     try:
         rows[IMAGENET] = by_vectors(held, imagenet(held))
     except ModuleNotFoundError:

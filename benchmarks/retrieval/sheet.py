@@ -130,11 +130,11 @@ def _who(held: HeldOut, row: int) -> str:
 
 
 def _read(held: HeldOut, row: int) -> np.ndarray:
-    """What the network read, (SIDE, SIDE, 3)."""
+    """The image, or the joints where there is none, (SIDE, SIDE, 3)."""
     data, view = held.data, int(held.samples.order[row])
-    if data.inputs == 'image':
+    if held.pictures is not None:
         return image_tile('', np.ascontiguousarray(
-            data.image(view)[..., ::-1]), SIDE).image
+            held.pictures.image(view)[..., ::-1]), SIDE).image
     return pose_tile('', data.keypoints[view], data.visible[view], SKELETON,
                      SIDE).image
 

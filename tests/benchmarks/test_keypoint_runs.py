@@ -280,7 +280,7 @@ def test_options_begin_at_their_own_regressor(option):
     name = f'keypointgan-{option}_all_2'
     assert parts(name)[2] == 2
     before, = runs.needs(name)
-    own = option != 'lite'
+    own = option not in ('lite', 'gentle')
     assert before == (f'regressor-{option}_all' if own else 'regressor_all')
     assert runs.iterations(before) == REGRESSOR
     model, plain = settings(name).model, settings('keypointgan_all_2').model
@@ -330,12 +330,12 @@ def test_costs_add_up(monkeypatch, tmp_path):
 
 
 def test_the_plan_fits_a_night():
-    """What was measured, times what is planned: 8 hours of one core."""
+    """What was measured, times what is planned: 9 hours of one core."""
     held = json.loads(plan.RESULT.read_text())
     spent = [plan.seconds(n, held) for n in EVERY]
     assert None not in spent
     total = sum(s * runs.iterations(n) for s, n in zip(spent, EVERY))
-    assert total < 9 * 3600
+    assert total < 10 * 3600
 
 
 def test_unfinished_runs_are_not_scored(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -344,7 +345,17 @@ def test_the_sheet(tiny):
     assert image.shape[0] > 2 * 2 * sheet.SIDE
 
 
-def test_a_sheet_of_images(tiny):
+def test_a_sheet_of_images(tiny, monkeypatch):
     held = tiny['image']
+    monkeypatch.setitem(rows.CONFIGS, 'synthetic', 'metric_pose_synthetic')
     model = rows.untrained('synthetic', 0)
     assert sheet.sheet(model, held, 'kept', 1, 2).std() > 10
+
+
+def test_images_beside_what_was_found_in_them(tiny):
+    """Rows of images and of 2D joints; the sheet shows the images."""
+    held = replace(tiny['keypoints'], seen=tiny['image'].data)
+    made, _ = rows.trivial(held)
+    assert {rows.JOINTS, 'thumbnail', 'mean colour'} <= set(made)
+    np.testing.assert_array_equal(
+        sheet._read(held, 0), sheet._read(tiny['image'], 0))

@@ -42,9 +42,10 @@ def test_all_views_are_found(made, tmp_path, capsys):
     assert '24 views' in capsys.readouterr().out
     data = MultiViewDataset(
         dict(type='SyntheticViews', subjects=3, clips=1, seconds=2.,
-             num_cameras=2, image_size=48), str(tmp_path),
+             num_cameras=2, image_size=48, place='all',
+             world=dict(truncated=0., occluded=0., bystanders=0.)),
         cache_dir=str(tmp_path / 'cache'), inputs='keypoints',
-        detections='out.npz')
+        detections=made[3])
     assert len(data) == 24 and np.isfinite(data.keypoints).all()
     assert (data.keypoints >= -2).all() and (data.keypoints <= 50).all()
 

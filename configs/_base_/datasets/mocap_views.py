@@ -1,4 +1,5 @@
-# Real motion capture, drawn by the embedded world from four cameras. Whole
+# Real motion capture, drawn by the embedded world from the four cameras of a
+# laboratory. Whole
 # subjects (CMU) and styles (Bandai-Namco) are held out, and with them the
 # people that wear them.
 _base_ = ['./synthetic_views.py']
@@ -15,7 +16,7 @@ bandai = dict(
 source = dict(
     _delete_=True, type='MocapViews', sources=[cmu, bandai], people=2,
     clips=12, seconds=12., fps=2., image_size=_base_.image_size,
-    num_cameras=4)
+    num_cameras=4, place='all', truncated=0., occluded=0.)
 split_by = 'group'
 held_out = dict(
     _delete_=True, val=['cmu_amc_03', 'happy', 'giant'],

@@ -86,10 +86,9 @@ class MultiViewDataset(Dataset):
             joints in [-1, 1], the square around them being that range, and
             1 where the joint lies in the image, else all three 0. Defaults
             to ``'image'``.
-        detections (str, optional): A file below ``data_root`` of what a
-            recognizer found in the views (``tools/detect_views.py``): the 2D
-            joints are these, not the true ones. Needs
-            ``inputs='keypoints'``.
+        detections (str, optional): A file of what a recognizer found in
+            the views (``tools/detect_views.py``): the 2D joints are these,
+            not the true ones. Needs ``inputs='keypoints'``.
         min_score (float): Detections of less count as not found. Defaults
             to 0.
         augmentation (Mapping, optional): Arguments of
@@ -176,7 +175,7 @@ class MultiViewDataset(Dataset):
         self._take(views, rows, instants, group, chosen)
         if detections is not None:
             self.keypoints, self.visible = read_detections(
-                Path(data_root) / detections, self.ids, views.size,
+                Path(detections), self.ids, views.size,
                 min_score)
         self.augmentation = None if test_mode or augmentation is None \
             else Augmentation(**augmentation)

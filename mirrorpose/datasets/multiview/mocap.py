@@ -55,6 +55,9 @@ class MocapViews(ViewSource):
         num_cameras (int): Defaults to 4.
         truncated, occluded (float): As of ``SyntheticWorld``. Default to
             0.15 and 0.4.
+        place (str): Cameras, backgrounds and light change with each
+            ``'clip'`` (of a person), or are one for ``'all'``, as in a
+            laboratory. Defaults to ``'clip'``.
         seed (int): Defaults to 0.
         name (str): Defaults to ``'mocap'``.
 
@@ -66,7 +69,7 @@ class MocapViews(ViewSource):
                  fps: float = 2., clips: int | None = None,
                  seconds: float | None = None, image_size: int = 96,
                  num_cameras: int = 4, truncated: float = .15,
-                 occluded: float = .4, seed: int = 0,
+                 occluded: float = .4, place: str = 'clip', seed: int = 0,
                  name: str = 'mocap') -> None:
         super().__init__(name)
         if image_size < 16 or num_cameras < 2:
@@ -76,6 +79,9 @@ class MocapViews(ViewSource):
                             ('occluded', occluded)):
             if not 0 <= value <= 1:
                 raise ValueError(f'{what} is a probability, got {value}')
+        if place not in ('clip', 'all'):
+            raise ValueError(f"place must be 'clip' or 'all', got {place!r}")
+        self.place = place
         self.takes = MotionTakes(sources, people, fps, clips, seconds, seed)
         self.size, self.num_cameras, self.seed = image_size, num_cameras, seed
         self.truncated, self.occluded = truncated, occluded
@@ -84,6 +90,7 @@ class MocapViews(ViewSource):
         """Arguments and files."""
         return dict(kind='mocap', size=self.size, cameras=self.num_cameras,
                     truncated=self.truncated, occluded=self.occluded,
+                    place=self.place,
                     **self.takes.key(data_root))
 
     def _on_the_spot(self, take: Take) -> np.ndarray:
@@ -93,6 +100,7 @@ class MocapViews(ViewSource):
         return joints
 
     def _scene(self, number: int) -> int:
+        number = 0 if self.place == 'all' else number
         return int(keyed_rng(self.seed, 'mocap scene', number).integers(
             1 << 40))
 

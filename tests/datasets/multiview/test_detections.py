@@ -47,7 +47,7 @@ def test_inputs_are_what_was_found(make_views, found, tmp_path):
     kept = dict(inputs='keypoints', held_out=dict(val=['person_001']),
                 part='train', annotated=dict(fraction=.5, seed=0))
     truth = make_views(**kept)
-    data = make_views(detections='found.npz', data_root=str(tmp_path),
+    data = make_views(detections=str(tmp_path / 'found.npz'),
                       min_score=.3, **kept)
     place = {name: i for i, name in enumerate(found.ids.tolist())}
     rows = np.arange(len(data))
@@ -72,8 +72,7 @@ def test_inputs_are_what_was_found(make_views, found, tmp_path):
 def test_crops_of_another_size(make_views, found, tmp_path):
     write_detections(tmp_path / 'twice.npz', found._replace(
         keypoints=2 * found.keypoints, size=64))
-    a, b = (make_views(inputs='keypoints', detections=name,
-                       data_root=str(tmp_path))
+    a, b = (make_views(inputs='keypoints', detections=str(tmp_path / name))
             for name in ('found.npz', 'twice.npz'))
     np.testing.assert_allclose(a.keypoints, b.keypoints, rtol=1e-6)
 
@@ -82,8 +81,7 @@ def test_nothing_found_where_it_is_not_finite(make_views, found, tmp_path):
     points = found.keypoints.copy()
     points[0, 3] = np.nan
     write_detections(tmp_path / 'nan.npz', found._replace(keypoints=points))
-    data = make_views(inputs='keypoints', detections='nan.npz',
-                      data_root=str(tmp_path))
+    data = make_views(inputs='keypoints', detections=str(tmp_path / 'nan.npz'))
     assert data.visible.sum() == data.visible.size - 1
     assert np.isfinite(data.keypoints).all()
 
@@ -91,8 +89,8 @@ def test_nothing_found_where_it_is_not_finite(make_views, found, tmp_path):
 class TestBadInput:
 
     def read(self, make_views, tmp_path, name='found.npz', **kwargs):
-        return make_views(**{'inputs': 'keypoints', 'detections': name,
-                             'data_root': str(tmp_path), **kwargs})
+        return make_views(**{'inputs': 'keypoints',
+                             'detections': str(tmp_path / name), **kwargs})
 
     def test_no_file(self, make_views, tmp_path):
         with pytest.raises(FileNotFoundError, match='detect_views.py'):

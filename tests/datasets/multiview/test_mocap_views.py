@@ -127,10 +127,18 @@ def test_real_motion(data_root, tmp_path):
     assert (data.visible > 0).mean() > .95
 
 
+def test_places():
+    """A laboratory's cameras stand still; else each clip has its own."""
+    for place, kinds in (('all', 2), ('clip', 12)):
+        views = make(place=place, clips=2).read('')
+        turns = {r.round(6).tobytes() for r in views.R.reshape(-1, 9)}
+        assert len(turns) == kinds
+
+
 @pytest.mark.parametrize('kwargs, message', [
     (dict(people=0), 'must be positive'), (dict(fps=0), 'must be positive'),
     (dict(num_cameras=1), 'num_cameras'), (dict(occluded=2), 'probability'),
-    (dict(clips=0), 'must be positive')])
+    (dict(clips=0), 'must be positive'), (dict(place='here'), "'clip' or")])
 def test_errors(kwargs, message):
     with pytest.raises(ValueError, match=message):
         make(**kwargs)

@@ -56,14 +56,14 @@ def test_synthetic_builds(tmp_path):
         sets[part] = DATASETS.build(dict(
             dataset, cache_dir=str(tmp_path), inputs='keypoints'))
     people = [set(d.subjects) for d in sets.values()]
-    assert [len(p) for p in people] == [16, 3, 5]
-    assert len(set.union(*people)) == 24
+    assert [len(p) for p in people] == [32, 6, 10]
+    assert len(set.union(*people)) == 48
     sampler = DATA_SAMPLERS.build(dict(
         cfg.train_dataloader.sampler, dataset=sets['train'], seed=0,
         groups_per_batch=4))
     # Every batch has the images with labels that the config asks for.
-    assert len(sampler) == 12 * (8 + 2 * 8)
-    for batch in np.array(list(sampler)).reshape(12, 24):
+    assert len(sampler) == 24 * (8 + 2 * 8)
+    for batch in np.array(list(sampler)).reshape(24, 24):
         held = sets['train'].get_batch(batch)['data_samples']
         assert sum(float(s.gt_instance_labels.pose_annotated)
                    for s in held) >= 16

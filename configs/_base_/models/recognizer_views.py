@@ -1,0 +1,40 @@
+# An ordinary mmpose recognizer of 2D joints for synchronised views: a
+# ResNet-18 of half the width, 20 epochs of a quarter of an hour of a core.
+_base_ = ['../default_runtime.py']
+
+runner_type = 'PoseRunner'
+# A step is 1.2 times as fast.
+channels_last = True
+codec = dict(type='MSRAHeatmap', input_size=(96, 96), heatmap_size=(24, 24),
+             sigma=1.)
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+    backbone=dict(type='ResNet', depth=18, base_channels=32,
+                  stem_channels=32),
+    head=dict(
+        type='HeatmapHead', in_channels=256, out_channels=17,
+        deconv_out_channels=(64, 64, 64),
+        loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        decoder=codec),
+    test_cfg=dict(flip_test=False))
+meta = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
+        'input_center', 'input_scale', 'flip_indices', 'dataset_name')
+crop = [dict(type='GetBBoxCenterScale', padding=1.),
+        dict(type='TopdownAffine', input_size=codec['input_size'])]
+pack = [dict(type='PackPoseInputs', meta_keys=meta)]
+val_pipeline = [*crop, *pack]
+train_pipeline = [*crop, dict(type='GenerateTarget', encoder=codec), *pack]
+
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=2e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=80,
+         by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=0, end=20, T_max=20, eta_min=4e-5,
+         by_epoch=True, convert_to_iter_based=True)]
+train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=5)
+val_cfg = dict()
+test_cfg = dict()
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='NonFiniteGuard')]

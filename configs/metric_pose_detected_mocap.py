@@ -1,0 +1,26 @@
+# From images of drawn captured motion in two steps, which a small network
+# learns in minutes: 2D joints by a recognizer, 3D from what it found. First
+#   python tools/train.py configs/recognizer_views_mocap.py
+#   python tools/detect_views.py configs/metric_pose_mocap.py \
+#       configs/recognizer_views_mocap.py \
+#       work_dirs/recognizer_views_mocap/epoch_20.pth \
+#       work_dirs/recognizer_views_mocap/detections.npz
+_base_ = ['./_base_/models/metric_pose_lifting.py',
+          './_base_/schedules/metric_pose_short.py',
+          './_base_/datasets/mocap_views.py']
+
+found = dict(
+    inputs='keypoints',
+    detections='work_dirs/recognizer_views_mocap/detections.npz')
+augmentation = dict(flip=0.5, scale=0., shift=0., colour=0., erase=0.)
+train_dataloader = dict(dataset=dict(found, augmentation=augmentation))
+val_dataloader = dict(dataset=found)
+test_dataloader = dict(dataset=found)
+
+optim_wrapper = dict(_delete_=True, type='OptimWrapper',
+                     optimizer=dict(type='Adam', lr=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=80,
+         by_epoch=False),
+    dict(type='MultiStepLR', milestones=[20, 25], gamma=0.1, by_epoch=True)]
+train_cfg = dict(max_epochs=30)
