@@ -5,16 +5,17 @@
 
 Parts: ``people`` (in percent of the image's side), ``faces`` (in percent of
 the distance of the eyes' outer corners) and ``world``, the embedded world of
-the ablation. Rows: KeypointGAN; the same with an adversarial weight of 2 in
-place of the paper's 10 (``gentle``), and learnt from warps of single images
-(``stills``); the supervised recognizer (benchmarks/keypoints/supervised.py),
-which learns from the annotations of the same frames in as many images; and the
-mean pose of the prior, the floor. Figures: as predicted, corrected by the
-frozen regressor, under the better of the two mirror labellings (oracle), and
-all three after a linear map that is fitted on the labelled training frames
-(``post``). Rows that are not trained are named and left out. Results are added
-to ``benchmarks/results/keypointgan_frames.json`` part by part, with what the
-data are too small to show.
+the ablation. Rows: KeypointGAN; the same with an adversarial weight of 2
+(``gentle``) or 0.5 (``faint``) in place of the paper's 10, and learnt from
+warps of single images (``stills``); the supervised recognizer
+(benchmarks/keypoints/supervised.py), which learns from the annotations of the
+same frames in as many images; and the mean pose of the prior, the floor.
+Figures: as predicted, corrected by the frozen regressor, under the better of
+the two mirror labellings (oracle), and all three after a linear map that is
+fitted on the labelled training frames (``post``). Rows that are not trained
+are named and left out. Results are added to
+``benchmarks/results/keypointgan_frames.json`` part by part, with what the data
+are too small to show.
 """
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ from keypoints.tables import line, table
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'benchmarks' / 'results' / 'keypointgan_frames.json'
-ROWS = ('keypointgan', 'keypointgan-gentle', 'keypointgan-stills',
-        'supervised')
+ROWS = ('keypointgan', 'keypointgan-gentle', 'keypointgan-faint',
+        'keypointgan-stills', 'supervised')
 #: Of all data; the others where they were trained.
 OF_ALL = ('keypointgan', 'supervised')
 #: Title, poses, and what the table can and cannot show.

@@ -66,6 +66,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                      renderer=dict(channels='side')),
     'lite': dict(perceptual=dict(features='efficientnet_lite0')),
     'gentle': dict(adversarial_weight=2.),
+    'faint': dict(adversarial_weight=.5),
 }
 #: Pairs of warps of one image in place of frames of a clip, after the row,
 #: too: where frames hardly differ, the appearance frame tells nearly all.

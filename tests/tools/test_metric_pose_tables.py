@@ -182,8 +182,9 @@ test_evaluator = [
 
 
 def test_queries_that_lack_joints(run, tmp_path):
-    """As a comment in the lifting config says."""
-    comment = (ROOT / 'configs/metric_pose_lifting_mocap.py').read_text()
+    """As a comment in the lifting model's config says."""
+    comment = (ROOT / 'configs/_base_/models/metric_pose_lifting.py'
+               ).read_text()
     for text in ('hide_joints=dict', 'query_fields=dict',
                  "no_left_arm='embedding_no_left_arm'"):
         assert text in comment and text in LIFTING.replace('\n', '')

@@ -8,7 +8,8 @@ import pytest
 from mmengine.config import Config
 from mmpose.registry import DATA_SAMPLERS, DATASETS, METRICS
 
-FOLDER = Path(__file__).parents[3] / 'configs/_base_/datasets'
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / 'configs/_base_/datasets'
 NAMES = ('synthetic_views', 'mocap_views', 'h36m_views',
          'mpi_inf_3dhp_views', 'multiview_balancing')
 
@@ -81,3 +82,30 @@ def test_balancing_builds(data_root, tmp_path):
     assert len(data) == 400 and len(sampler) == 12 * 16
     batch = data.get_batch(list(sampler)[:16])
     assert batch['inputs'].shape == (16, 3, 128, 128)
+
+
+@pytest.mark.parametrize('data', ['synthetic', 'mocap'])
+def test_recognizers_know_nobody_of_the_views(data, data_root, tmp_path):
+    """Or they would find joints better in training than in the test."""
+    if data == 'mocap' and not (
+            data_root / 'mocap/cmu31_30fps.npz').is_file():
+        pytest.skip('no mocap in MIRRORPOSE_DATA')
+    cfg, views = (Config.fromfile(ROOT / 'configs' / f'{name}_{data}.py')
+                  for name in ('recognizer_views', 'metric_pose'))
+    few = dict(clips=1, seconds=.5, image_size=16)
+    people = []
+    for part in ('train', 'val', 'test'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        dataset.source.update(few)
+        if data == 'mocap':
+            dataset.data_root = str(data_root)
+        made = DATASETS.build(dict(dataset, pipeline=[],
+                                   cache_dir=str(tmp_path),
+                                   inputs='keypoints'))
+        people.append(set(made.subjects))
+    assert all(people) and not set.intersection(*people)
+    mine, theirs = (c.train_dataloader.dataset.source
+                    for c in (cfg, views))
+    assert mine.seed != theirs.get('seed', 0) and mine.place == 'clip'
+    assert cfg.train_dataloader.dataset.pipeline[2].type == 'GenerateTarget'
+    assert len(cfg.val_dataloader.dataset.pipeline) == 3
