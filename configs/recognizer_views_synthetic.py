@@ -1,6 +1,7 @@
 # 2D joints in views like metric_pose_synthetic.py's. What it finds is what a
-# model of 2D joints then reads, so it learns from other people, at many places:
-# of its own it would find the joints far better in training than in the test.
+# model of 2D joints then reads, so it learns from other people, at many
+# places: of its own it would find them far better in training than in the
+# test.
 #   python tools/train.py configs/recognizer_views_synthetic.py
 #   python tools/detect_views.py configs/metric_pose_synthetic.py \
 #       configs/recognizer_views_synthetic.py CHECKPOINT OUT.npz
