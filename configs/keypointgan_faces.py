@@ -5,8 +5,8 @@ _base_ = [
     './_base_/schedules/keypointgan.py',
 ]
 
-# By the paper's 10 all faces get one pose: 28 % of the eyes' distance off,
-# where 2 gives 13 (docs/keypointgan.md).
+# By the paper's 10 all faces get one pose; by 2 one seed of two learns: watch
+# mon_spread_ratio, and begin again where it falls (docs/keypointgan.md).
 model = dict(
     adversarial_weight=2.,
     head=dict(skeleton=_base_.joints),

@@ -54,8 +54,9 @@ GROUPS: dict[str, list[str]] = dict(
              'keypointgan-lite_all_0', 'keypointgan-channels_all_0'],
     frames=[f'{row}_{poses}_0' for poses in REAL
             for row in ('keypointgan', 'keypointgan-gentle', SUPERVISED)]
-    + ['keypointgan-stills_faces_0', f'{SUPERVISED}_all_0',
-       'keypointgan-gentle_all_0'])
+    + ['keypointgan-gentle_faces_1', 'keypointgan-gentle_faces_2',
+       'keypointgan-faint_faces_1', 'keypointgan-stills_faces_0',
+       f'{SUPERVISED}_all_0', 'keypointgan-gentle_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.
 FORMS: dict[str, tuple[bool, tuple[str, ...] | None]] = {
     'float32': (False, ()), 'bfloat16, all channels-last': (True, None),
