@@ -100,6 +100,13 @@ def completers() -> dict[str, Any]:
     }
 
 
+def spread(one: np.ndarray, other: np.ndarray) -> float:
+    """Standard deviation over clips of the difference in area."""
+    with np.errstate(invalid='ignore'):  # clips without such joints
+        each = one[:, 3] / one[:, -1] - other[:, 3] / other[:, -1]
+    return round(float(np.nanstd(each, ddof=1)), 4)
+
+
 def table(clips: Sequence[Clip], title: str) -> dict[str, Any]:
     """All rows on some clips."""
     print(f'\n{title}: {len(clips)} clips')
@@ -117,6 +124,8 @@ def table(clips: Sequence[Clip], title: str) -> dict[str, Any]:
             for which in ('damaged', 'good', 'twelve'):
                 if which in its:
                     values[which]['gain'] = paired(its[which], parts[which])
+                    values[which]['gain_spread'] = spread(its[which],
+                                                          parts[which])
         found[name] = dict(values, seconds=round(spent, 4))
         print(f'{name:54s} ' + '          '.join(' '.join(
             f'{values.get(k, {}).get(c, np.nan):6.3f}' for c in COLUMNS)

@@ -17,10 +17,5 @@ train_dataloader = dict(dataset=dict(found, augmentation=augmentation))
 val_dataloader = dict(dataset=found)
 test_dataloader = dict(dataset=found)
 
-optim_wrapper = dict(_delete_=True, type='OptimWrapper',
-                     optimizer=dict(type='Adam', lr=1e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=80,
-         by_epoch=False),
-    dict(type='MultiStepLR', milestones=[20, 25], gamma=0.1, by_epoch=True)]
-train_cfg = dict(max_epochs=30)
+# In float32, as the other lifting config.
+optim_wrapper = dict(type='OptimWrapper')

@@ -53,10 +53,10 @@ GROUPS: dict[str, list[str]] = dict(
     options=[*(f'keypointgan-paper_all_{seed}' for seed in SEEDS),
              'keypointgan-lite_all_0', 'keypointgan-channels_all_0'],
     frames=[f'{row}_{poses}_0' for poses in REAL
-            for row in ('keypointgan', 'keypointgan-gentle', SUPERVISED)]
-    + ['keypointgan-gentle_faces_1', 'keypointgan-gentle_faces_2',
-       'keypointgan-faint_faces_1', 'keypointgan-stills_faces_0',
-       f'{SUPERVISED}_all_0', 'keypointgan-gentle_all_0'])
+            for row in ('keypointgan', 'keypointgan-adversarial2', SUPERVISED)]
+    + ['keypointgan-adversarial2_faces_1', 'keypointgan-adversarial2_faces_2',
+       'keypointgan-adversarial05_faces_1', 'keypointgan-tps_faces_0',
+       f'{SUPERVISED}_all_0', 'keypointgan-adversarial2_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.
 FORMS: dict[str, tuple[bool, tuple[str, ...] | None]] = {
     'float32': (False, ()), 'bfloat16, all channels-last': (True, None),

@@ -65,12 +65,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
                      discriminator=dict(in_channels=3),
                      renderer=dict(channels='side')),
     'lite': dict(perceptual=dict(features='efficientnet_lite0')),
-    'gentle': dict(adversarial_weight=2.),
-    'faint': dict(adversarial_weight=.5),
+    'adversarial2': dict(adversarial_weight=2.),
+    'adversarial05': dict(adversarial_weight=.5),
 }
 #: Pairs of warps of one image in place of frames of a clip, after the row,
 #: too: where frames hardly differ, the appearance frame tells nearly all.
-STILLS = 'stills'
+TPS = 'tps'
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
 POSES = ('all', '50', '500', '5000', 'mocap')
@@ -170,14 +170,14 @@ def parts(name: str) -> tuple[str, str, int]:
     if kind == SUPERVISED:  # the poses' number is nothing to it
         known = ('all', *REAL)
     if kind not in (*ROWS, SUPERVISED, PRETRAINING) or (
-            not set(options) <= {*OPTIONS, STILLS}) or (
+            not set(options) <= {*OPTIONS, TPS}) or (
             options and kind == SUPERVISED) or (
             poses not in known) or not seed.isdigit():
         raise ValueError(
             'a run is named like keypointgan_all_0: one of '
             f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (supervised_all, '
             'supervised_people and supervised_faces only), a seed; or '
-            f'like regressor_all; with one of {[*OPTIONS, STILLS]} after the '
+            f'like regressor_all; with one of {[*OPTIONS, TPS]} after the '
             'row, as '
             f'keypointgan-paper_all_0; got {name!r}')
     return row, poses, int(seed)
@@ -209,7 +209,7 @@ def settings(name: str) -> Config:
     row, *options = row.split('-')
     for option in options:
         cfg.merge_from_dict(dict(model=OPTIONS.get(option, {})))
-    if STILLS in options:
+    if TPS in options:
         frames = cfg.train_dataloader.dataset.frames
         for key in ('order', 'gap_min', 'gap_max'):
             frames.pop(key, None)

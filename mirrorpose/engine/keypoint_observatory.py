@@ -177,12 +177,12 @@ class KeypointObservatory(WatchingHook):
     def look(self, data_batch: Any, outputs: Mapping[str, Any]
              ) -> dict[str, Tensor]:
         """What goes wrong, and the spread where nobody has told it."""
-        found = self._look(data_batch)
+        found = self._health(data_batch)
         if 'mon_spread_ratio' not in outputs:
             found.update(self._spread())
         return found
 
-    def _look(self, data_batch: Any) -> dict[str, Tensor]:
+    def _health(self, data_batch: Any) -> dict[str, Tensor]:
         if not isinstance(data_batch, Mapping) or not isinstance(
                 data_batch.get('inputs'), Mapping):
             return {}

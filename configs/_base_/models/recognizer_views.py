@@ -20,8 +20,11 @@ model = dict(
         loss=dict(type='KeypointMSELoss', use_target_weight=True),
         decoder=codec),
     test_cfg=dict(flip_test=False))
+# The last line is what heads beside the heatmaps have to know of a view.
 meta = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
-        'input_center', 'input_scale', 'flip_indices', 'dataset_name')
+        'input_center', 'input_scale', 'flip_indices', 'dataset_name',
+        'subject', 'subject_index', 'sequence', 'seconds', 'camera',
+        'view_group')
 crop = [dict(type='GetBBoxCenterScale', padding=1.),
         dict(type='TopdownAffine', input_size=codec['input_size'])]
 pack = [dict(type='PackPoseInputs', meta_keys=meta)]

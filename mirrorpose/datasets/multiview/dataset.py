@@ -21,7 +21,7 @@ from ..splits import split_digest
 from .annotation import annotated_instants
 from .augment import Augmentation
 from .cache import open_cache
-from .detections import read_detections
+from .detections import read_detections, view_id
 from .labels import view_labels
 from .packing import pack
 from .selection import matching, whole_groups, with_calibration
@@ -175,8 +175,7 @@ class MultiViewDataset(Dataset):
         self._take(views, rows, instants, group, chosen)
         if detections is not None:
             self.keypoints, self.visible = read_detections(
-                Path(detections), self.ids, views.size,
-                min_score)
+                Path(detections), self.ids, views.size, min_score)
         self.augmentation = None if test_mode or augmentation is None \
             else Augmentation(**augmentation)
         self.pipeline = Compose(list(pipeline)) if pipeline else None
@@ -223,9 +222,8 @@ class MultiViewDataset(Dataset):
     def ids(self) -> np.ndarray:
         """(N,) str: ``metainfo['id']`` of the views."""
         clip = self.clip[self.group]
-        return np.array([
-            f'{name}:{frame}:{camera}' for name, frame, camera in zip(
-                self.clips[clip], self.frame[self.group], self.cameras)])
+        return np.array([view_id(*told) for told in zip(
+            self.clips[clip], self.frame[self.group], self.cameras)])
 
     def full_init(self) -> None:
         """Everything is loaded already."""
@@ -348,7 +346,7 @@ class MultiViewDataset(Dataset):
         name, camera = str(self.clips[clip]), str(self.cameras[idx])
         frame = int(self.frame[group])
         return dict(
-            id=f'{name}:{frame}:{camera}', img_id=int(self.rows[idx]),
+            id=view_id(name, frame, camera), img_id=int(self.rows[idx]),
             img_path=str(self.paths[idx]), subject=self.subjects[number],
             subject_index=number, sequence=name,
             action=str(self.actions[clip]), frame=frame,

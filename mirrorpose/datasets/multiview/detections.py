@@ -10,7 +10,8 @@ import numpy as np
 from ...utils.files import write_atomically
 from .views import SKELETON
 
-__all__ = ['Detections', 'detect', 'read_detections', 'write_detections']
+__all__ = ['Detections', 'detect', 'read_detections', 'view_id',
+           'write_detections']
 
 #: The command that makes such a file.
 COMMAND = ('python tools/detect_views.py DATA_CONFIG RECOGNIZER_CONFIG '
@@ -31,6 +32,11 @@ class Detections(NamedTuple):
     keypoints: np.ndarray
     scores: np.ndarray
     size: int
+
+
+def view_id(clip: str, frame: int, camera: str) -> str:
+    """The name by which detections know a view."""
+    return f'{clip}:{frame}:{camera}'
 
 
 def detect(find: Callable[[Sequence[np.ndarray]], Iterable[Any]],
