@@ -15,14 +15,13 @@ gradient of it; the errors of the surest are measured) and
 Data: ``lifting`` (2D joints of captured motion under the Human3.6M rigs),
 ``synthetic`` (the embedded world's images) and ``mocap`` (captured motion
 drawn by it). Of images the methods read the 2D joints that one recognizer
-found, which learnt from the same training people
-(configs/metric_pose_detected_*.py say how they are made; from pixels alone a
-small network needs hours). ``tune`` gives every method the same number of
-trials at 5 % labels, judged on the validation part: the baseline's is its
-learning rate, the others' the weight of their own loss; the learning rate that
-it finds is everybody's. ``run`` trains and tests on held-out people, row by
-row, resumed where it stopped; a run of other settings that lies in a row's
-folder is moved aside. ``table`` prints what is there. Results:
+found, which learnt from other people (configs/metric_pose_detected_*.py say
+how they are made). ``tune`` gives every method the same number of trials at
+5 % labels, judged on the validation part: the baseline's is its learning rate,
+the others' the weight of their own loss; the learning rate that it finds is
+everybody's. ``run`` trains and tests on held-out people, row by row, resumed
+where it stopped; a run of other settings that lies in a row's folder is moved
+aside. ``table`` prints what is there. Results:
 ``benchmarks/results/metric_pose_supervision.json``.
 """
 from __future__ import annotations
@@ -145,8 +144,6 @@ def trained(cfg: Config, name: str) -> dict[str, float]:
     write_text(mark, digest)
     cfg.work_dir, cfg.resume = str(folder), True
     cfg.experiment_name = name.replace('/', '_')
-    # Or the first run's would be everybody's.
-    cfg.visualizer.name = cfg.experiment_name
     start = time.process_time()
     runner = PoseRunner.from_cfg(cfg)
     runner.train()

@@ -5,7 +5,7 @@ _base_ = [
     './_base_/schedules/keypointgan.py',
 ]
 
-# By the paper's 10 all faces get one pose; by 2 one seed of two learns: watch
+# By the paper's 10 all faces get one pose; by 2 two seeds of three learn: watch
 # mon_spread_ratio, and begin again where it falls (docs/keypointgan.md).
 model = dict(
     adversarial_weight=2.,

@@ -3,7 +3,7 @@
 #   python tools/train.py configs/recognizer_views_mocap.py
 #   python tools/detect_views.py configs/metric_pose_mocap.py \
 #       configs/recognizer_views_mocap.py \
-#       work_dirs/recognizer_views_mocap/epoch_20.pth \
+#       work_dirs/recognizer_views_mocap/epoch_16.pth \
 #       work_dirs/recognizer_views_mocap/detections.npz
 _base_ = ['./_base_/models/metric_pose_lifting.py',
           './_base_/schedules/metric_pose_short.py',

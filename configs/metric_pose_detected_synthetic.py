@@ -3,7 +3,7 @@
 #   python tools/train.py configs/recognizer_views_synthetic.py
 #   python tools/detect_views.py configs/metric_pose_synthetic.py \
 #       configs/recognizer_views_synthetic.py \
-#       work_dirs/recognizer_views_synthetic/epoch_20.pth \
+#       work_dirs/recognizer_views_synthetic/epoch_16.pth \
 #       work_dirs/recognizer_views_synthetic/detections.npz
 _base_ = ['./_base_/models/metric_pose_lifting.py',
           './_base_/schedules/metric_pose_short.py',

@@ -6,13 +6,13 @@
 _base_ = ['./_base_/models/recognizer_views.py',
           './_base_/datasets/mocap_views.py']
 
-source = dict(seed=1, place='clip')
+source = dict(seed=1, people=4, place='clip')
 people = dict(source=source)
-# No flips: all views of an instant would have to be flipped alike.
 train_dataloader = dict(
-    batch_size=64, sampler=dict(annotated_groups=0),
+    batch_size=64,
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
     dataset=dict(people, pipeline=_base_.train_pipeline, annotated=None,
-                 augmentation=dict(flip=0.)))
+                 augmentation=None))
 val_dataloader = dict(dataset=dict(people, pipeline=_base_.val_pipeline))
 test_dataloader = dict(dataset=dict(people, pipeline=_base_.val_pipeline))
 val_evaluator = dict(_delete_=True, type='PCKAccuracy', thr=0.2,

@@ -8,14 +8,14 @@
 _base_ = ['./_base_/models/recognizer_views.py',
           './_base_/datasets/synthetic_views.py']
 
-source = dict(seed=1, subjects=160, clips=2, seconds=6., place='clip')
-held_out = dict(val=['person_15?'], test=['person_14?'])
+source = dict(seed=1, subjects=400, clips=1, seconds=6., place='clip')
+held_out = dict(val=['person_39?'], test=['person_38?'])
 people = dict(source=source, held_out=held_out)
-# No flips: all views of an instant would have to be flipped alike.
 train_dataloader = dict(
-    batch_size=64, sampler=dict(annotated_groups=0),
+    batch_size=64,
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True),
     dataset=dict(people, pipeline=_base_.train_pipeline, annotated=None,
-                 augmentation=dict(flip=0.)))
+                 augmentation=None))
 val_dataloader = dict(dataset=dict(people, pipeline=_base_.val_pipeline))
 test_dataloader = dict(dataset=dict(people, pipeline=_base_.val_pipeline))
 val_evaluator = dict(_delete_=True, type='PCKAccuracy', thr=0.2,

@@ -156,9 +156,6 @@ class CurriculumRunner:
         # mmengine shares logger and message hub between runs of one name.
         cfg.experiment_name = f'{name}_{time.strftime("%Y%m%d_%H%M%S")}' \
             f'_{time.monotonic_ns()}'
-        if cfg.get('visualizer'):
-            # mmengine keeps one visualizer a name, with its first folder.
-            cfg.visualizer.name = f'{name}_{time.monotonic_ns()}'
         for child, source in (stage.get('init_from') or {}).items():
             cfg.model[child]['init_cfg'] = dict(
                 type='Pretrained', prefix=f'{child}.',

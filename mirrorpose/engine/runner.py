@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-from mmpose.registry import DATASETS, RUNNERS
+from mmengine.visualization import Visualizer
+from mmpose.registry import DATASETS, RUNNERS, VISUALIZERS
 
 from ..datasets.crops import use_crop_cache
 from ..datasets.lsp import LabelSplitDataset
@@ -194,6 +196,21 @@ class PoseRunner(Runner):
                 child.compile(**options)
         self.logger.info('the networks are compiled in their first steps, '
                          'which takes minutes')
+
+    def build_visualizer(
+            self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """mmengine keeps one visualizer a name, with its first folder.
+
+        A second run of a process would log into the first run's, so it gets
+        a name of its own.
+        """
+        if isinstance(visualizer, dict):
+            kind = VISUALIZERS.get(visualizer.get('type', 'Visualizer'))
+            name = visualizer.get('name', self.experiment_name)
+            if kind is not None and kind.check_instance_created(name):
+                visualizer = dict(visualizer,
+                                  name=f'{name}_{time.monotonic_ns()}')
+        return super().build_visualizer(visualizer)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Builds the training loop: exact ones for ``by_epoch``."""

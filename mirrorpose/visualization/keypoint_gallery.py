@@ -102,7 +102,8 @@ def held_out(stage: Stage, number: int) -> tuple[dict[str, Any], int]:
     if not leaves:
         raise ValueError('test_dataloader names no frames to test on')
     with mmpose_scope():
-        data = DATASETS.build(dict(leaves[-1], test_mode=False))
+        data = DATASETS.build(dict(leaves[-1], test_mode=False,
+                                   **_paired(leaves[-1])))
     count = min(number, len(data))
     chosen = ((np.arange(count) + .5) * len(data) / count).astype(int)
     batch = data.get_batch(chosen.tolist(), data.fixed_keys(chosen.tolist()))
@@ -116,6 +117,16 @@ def held_out(stage: Stage, number: int) -> tuple[dict[str, Any], int]:
                           for s in samples]),
         names=[str(s.metainfo.get('id', i))
                for i, s in enumerate(samples)]), len(data)
+
+
+def _paired(leaf: Mapping) -> dict[str, Any]:
+    """Its sources without the clips that are too short to have a pair."""
+    if leaf.get('type') != 'FramePairDataset':
+        return {}
+    least = leaf.get('gap_min', 1) + 1
+    return dict(sources=[
+        dict(s, min_frames=max(s.get('min_frames', least), least))
+        for s in leaf.get('sources', ())])
 
 
 def _leaves(dataset: Mapping) -> list[Mapping]:

@@ -204,3 +204,16 @@ def test_channels_last(toy, tmp_path):
     assert weights
     assert all(p.is_contiguous(memory_format=torch.channels_last)
                for p in weights)
+
+
+def test_runs_of_one_process_log_apart(toy, tmp_path):
+    """mmengine alone writes the second run's scalars into the first's."""
+    for name in ('one', 'two'):
+        cfg = toy.cfg(tmp_path / name)
+        cfg.visualizer = dict(
+            type='PoseLocalVisualizer', name='shared',
+            vis_backends=[dict(type='LocalVisBackend')])
+        PoseRunner.from_cfg(cfg).train()
+    for name in ('one', 'two'):
+        logged, = (tmp_path / name).glob('*/vis_data/scalars.json')
+        assert 'loss' in logged.read_text()

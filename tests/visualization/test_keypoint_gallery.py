@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,7 +26,7 @@ from mirrorpose.visualization.keypoint_gallery import (
     shows_keypoints,
     swapped_rows,
 )
-from mirrorpose.visualization.work_dir import read_stages
+from mirrorpose.visualization.work_dir import Stage, read_stages
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'models' / 'keypointgan'))
 from stick_figures import model_cfg  # noqa: E402
@@ -150,6 +151,21 @@ def test_frames_are_held_out_pairs_of_a_clip(batch: dict) -> None:
     assert len(set(clips)) == 3 and len(set(batch['names'])) == 3
     assert batch['images'].shape == (3, 3, SIZE, SIZE)
     assert not torch.equal(batch['images'], batch['conditions'])
+
+
+def test_clips_of_one_frame_have_no_pair_and_are_left_out(
+        tmp_path: Path) -> None:
+    for clip, count in dict(a=1, b=3, c=1, d=2).items():
+        (tmp_path / 'frames' / clip).mkdir(parents=True)
+        for i in range(count):
+            cv2.imwrite(str(tmp_path / 'frames' / clip / f'{i}.png'),
+                        np.full((40, 40, 3), 20 * i, np.uint8))
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(
+        FRAMES, masks=False, data_root=str(tmp_path),
+        sources=[dict(type='FrameFolders', folder='frames')]))))
+    found, total = held_out(Stage('one', tmp_path, cfg), 9)
+    assert total == 5
+    assert {n.rpartition(':')[0][-1] for n in found['names']} == {'b', 'd'}
 
 
 def test_a_row_shows_every_stage_of_the_cycle(batch: dict) -> None:
