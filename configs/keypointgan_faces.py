@@ -5,8 +5,8 @@ _base_ = [
     './_base_/schedules/keypointgan.py',
 ]
 
-# By the paper's 10 all faces get one pose; by 2 two seeds of three learn: watch
-# mon_spread_ratio, and begin again where it falls (docs/keypointgan.md).
+# With the paper's 10 all faces get one pose, with 2 two seeds of three learn:
+# watch mon_spread_ratio, begin again where it falls (docs/keypointgan.md).
 model = dict(
     adversarial_weight=2.,
     head=dict(skeleton=_base_.joints),
