@@ -6,8 +6,9 @@
 Parts: ``people`` (in percent of the image's side), ``faces`` (in percent of
 the distance of the eyes' outer corners) and ``world``, the embedded world of
 the ablation. Rows: KeypointGAN; the same with an adversarial weight of 2
-(``adversarial2``) or 0.5 (``adversarial05``) in place of the paper's 10, and
-learnt from warps of single images (``tps``); the supervised recognizer
+(``adversarial2``) or 0.5 (``adversarial05``) in place of the paper's 10,
+learnt from warps of single images (``tps``), and with the second cycle, which
+the paper drops (``bottleneck``, as in Table 4); the supervised recognizer
 (benchmarks/keypoints/supervised.py), which learns from the annotations of the
 same frames in as many images; and the mean pose of the prior, the floor.
 Figures: as predicted, corrected by the frozen regressor, under the better of
@@ -31,7 +32,8 @@ from keypoints.tables import line, table
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'benchmarks' / 'results' / 'keypointgan_frames.json'
 ROWS = ('keypointgan', 'keypointgan-adversarial2', 'keypointgan-adversarial05',
-        'keypointgan-tps', 'supervised')
+        'keypointgan-tps', 'keypointgan-adversarial2-tps',
+        'bottleneck-adversarial2', 'supervised')
 #: Of all data; the others where they were trained.
 OF_ALL = ('keypointgan', 'supervised')
 #: Title, poses, and what the table can and cannot show.

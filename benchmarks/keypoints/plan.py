@@ -56,6 +56,8 @@ GROUPS: dict[str, list[str]] = dict(
             for row in ('keypointgan', 'keypointgan-adversarial2', SUPERVISED)]
     + ['keypointgan-adversarial2_faces_1', 'keypointgan-adversarial2_faces_2',
        'keypointgan-adversarial05_faces_1', 'keypointgan-tps_faces_0',
+       'keypointgan-adversarial2-tps_faces_1',
+       *(f'bottleneck-adversarial2_faces_{seed}' for seed in SEEDS),
        f'{SUPERVISED}_all_0', 'keypointgan-adversarial2_all_0'])
 #: How networks compute: whether in bfloat16, and which are channels-last.
 FORMS: dict[str, tuple[bool, tuple[str, ...] | None]] = {

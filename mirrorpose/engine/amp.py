@@ -17,7 +17,9 @@ class AutocastOptimWrapper(OptimWrapper):
     """Runs the forward pass in bfloat16, on a CPU too.
 
     mmengine's ``AmpOptimWrapper`` asserts an accelerator. bfloat16 has the
-    range of float32, so no loss scaling is needed.
+    range of float32, so no loss scaling is needed. mmpose's heatmap heads
+    count the accuracy of a training batch in numpy, which has no bfloat16:
+    such models want ``train_cfg=dict(compute_acc=False)``.
 
     Args:
         dtype (str): ``'bfloat16'``, the only one without a scaler.
