@@ -17,7 +17,8 @@ train_dataloader = dict(
                                          + annotated_groups),
     sampler=dict(groups_per_batch=groups_per_batch,
                  annotated_groups=annotated_groups),
-    dataset=dict(views, annotated=annotated))
+    dataset=dict(views, annotated=annotated,
+                 augmentation=dict(flip=.5)))
 # Frames of the videos, 50 a second: poses on every 64th, which the converter
 # keeps beside every 5th; retrieval on every 10th (spec 4.3, 4.4). mmpose's
 # script keeps every 5th alone, so there every 320th is left for poses.

@@ -16,7 +16,7 @@ bandai = dict(
 source = dict(
     _delete_=True, type='MocapViews', sources=[cmu, bandai], people=2,
     clips=12, seconds=12., fps=2., image_size=_base_.image_size,
-    num_cameras=4, place='all', truncated=0., occluded=0.)
+    num_cameras=4, place='all', truncated=0., occluded=0., suits=True)
 split_by = 'group'
 held_out = dict(
     _delete_=True, val=['cmu_amc_03', 'happy', 'giant'],

@@ -20,7 +20,8 @@ train_dataloader = dict(
                                          + annotated_groups),
     sampler=dict(groups_per_batch=groups_per_batch,
                  annotated_groups=annotated_groups),
-    dataset=dict(views, annotated=annotated))
+    dataset=dict(views, annotated=annotated,
+                 augmentation=dict(flip=.5)))
 val_dataloader = dict(dataset=dict(views))
 test_dataloader = dict(dataset=dict(views))
 val_evaluator = [

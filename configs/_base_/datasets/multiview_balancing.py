@@ -15,6 +15,6 @@ train_dataloader = dict(
     batch_size=16,
     sampler=dict(groups_per_batch=8, annotated_groups=0, subjects_per_batch=1,
                  gap_seconds=.15),
-    dataset=dict(views, part='all'))
+    dataset=dict(views, part='all', augmentation=dict(flip=.5)))
 val_dataloader = dict(dataset=dict(views, part='all', stride=10))
 test_dataloader = dict(dataset=dict(views, part='all', stride=10))

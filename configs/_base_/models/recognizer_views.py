@@ -31,7 +31,7 @@ crop = [dict(type='GetBBoxCenterScale', padding=1.),
 pack = [dict(type='PackPoseInputs', meta_keys=meta)]
 val_pipeline = [*crop, *pack]
 train_pipeline = [
-    crop[0], dict(type='RandomFlip', direction='horizontal'),
+    crop[0],  # no flips: mirrored suits would be wrong
     dict(type='RandomBBoxTransform', shift_factor=.1, scale_factor=(.75, 1.25),
          rotate_factor=40.),
     crop[1], dict(type='PhotometricDistortion'),

@@ -8,6 +8,7 @@ import numpy as np
 from mmpose.registry import DATASETS
 
 from ..sequences.clips import SKELETON as SKELETON_28
+from ..synthetic.appearance import suited
 from ..synthetic.camera import Camera, make_camera, person_window
 from ..synthetic.renderer import (
     BYSTANDER,
@@ -58,6 +59,7 @@ class MocapViews(ViewSource):
         place (str): Cameras, backgrounds and light change with each
             ``'clip'`` (of a person), or are one for ``'all'``, as in a
             laboratory. Defaults to ``'clip'``.
+        suits (bool): As of ``SyntheticWorld``. Defaults to False.
         seed (int): Defaults to 0.
         name (str): Defaults to ``'mocap'``.
 
@@ -69,7 +71,8 @@ class MocapViews(ViewSource):
                  fps: float = 2., clips: int | None = None,
                  seconds: float | None = None, image_size: int = 96,
                  num_cameras: int = 4, truncated: float = .15,
-                 occluded: float = .4, place: str = 'clip', seed: int = 0,
+                 occluded: float = .4, place: str = 'clip',
+                 suits: bool = False, seed: int = 0,
                  name: str = 'mocap') -> None:
         super().__init__(name)
         if image_size < 16 or num_cameras < 2:
@@ -85,12 +88,13 @@ class MocapViews(ViewSource):
         self.takes = MotionTakes(sources, people, fps, clips, seconds, seed)
         self.size, self.num_cameras, self.seed = image_size, num_cameras, seed
         self.truncated, self.occluded = truncated, occluded
+        self.suits = suits
 
     def key(self, data_root: str) -> Mapping[str, Any]:
         """Arguments and files."""
         return dict(kind='mocap', size=self.size, cameras=self.num_cameras,
                     truncated=self.truncated, occluded=self.occluded,
-                    place=self.place,
+                    place=self.place, suits=self.suits,
                     **self.takes.key(data_root))
 
     def _on_the_spot(self, take: Take) -> np.ndarray:
@@ -179,7 +183,8 @@ class MocapViews(ViewSource):
                 background = draw_shadow(
                     background, view.project(ground)[_LIMBS],
                     90 * view.K[0, 0] / depth[0], (1 - ambient) * .8)
-        paint_person(canvas, view, clip.vertices(frame), clip.look, light,
+        paint_person(canvas, view, clip.vertices(frame),
+                     suited(clip.look) if self.suits else clip.look, light,
                      ambient)
         draw_occluders(canvas, self.seed, scene, name, self.occluded,
                        OCCLUDER)

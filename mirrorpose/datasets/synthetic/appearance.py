@@ -22,6 +22,10 @@ _SKIN = np.array([(190, 206, 244), (160, 186, 234), (132, 164, 217),
 _HAIR = np.array([(20, 20, 24), (30, 42, 66), (44, 72, 108), (96, 152, 190),
                   (60, 80, 150), (150, 150, 150), (210, 212, 214)], float)
 
+#: BGR of a laboratory's suit, by side.
+_SUIT = dict(left=(50., 50., 220.), right=(220., 90., 40.))
+_LIMBS = ('upper_arm', 'forearm', 'hand', 'thigh', 'shank', 'foot')
+
 
 class Appearance(NamedTuple):
     """What the renderer needs.
@@ -187,3 +191,17 @@ def make_appearance(seed: int, identity: int) -> Appearance:
     colors += rng.normal(0, 4, (len(colors), 1))
     return Appearance(colors.clip(2, 253), shown, loose, skin,
                       np.stack([upper_color, lower_color]))
+
+
+def suited(look: Appearance) -> Appearance:
+    """The same person in a laboratory's suit: left limbs red, right blue.
+
+    Sides are then told by colour, which the usual looks leave to the face
+    and the feet.
+    """
+    face = mesh.FACE_IS
+    colors, shown = look.colors.copy(), look.shown & ~face['skirt']
+    for side, color in _SUIT.items():
+        for limb in _LIMBS:
+            colors[face[f'{side}_{limb}']] = color
+    return look._replace(colors=colors, shown=shown)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .appearance import make_appearance
+from .appearance import make_appearance, suited
 from .body import SKELETON_28, Body, make_body
 from .camera import Camera, make_camera, person_window
 from .mesh import pose_vertices, rest_vertices
@@ -94,6 +94,8 @@ class SyntheticWorld:
             Defaults to 0.2.
         actions (Sequence[str], optional): Restricts the actions that
             indices draw from. Defaults to None: all.
+        suits (bool): People, but for bystanders, wear suits whose left and
+            right limbs differ in colour. Defaults to False.
 
     Raises:
         ValueError: An argument is out of range.
@@ -106,7 +108,8 @@ class SyntheticWorld:
                  truncated: float = .15,
                  occluded: float = .4,
                  bystanders: float = .2,
-                 actions: Sequence[str] | None = None) -> None:
+                 actions: Sequence[str] | None = None,
+                 suits: bool = False) -> None:
         if image_size < 16:
             raise ValueError(f'image_size must be at least 16 pixels, got '
                              f'{image_size}')
@@ -128,6 +131,7 @@ class SyntheticWorld:
         self.occluded = occluded
         self.bystanders = bystanders
         self.actions = tuple(actions or ACTIONS)
+        self.suits = suits
         weight = np.array([ACTION_WEIGHTS[a] for a in self.actions])
         self._weight = (weight / weight.sum()).cumsum()
 
@@ -356,8 +360,8 @@ class SyntheticWorld:
         if rng.random() < self.bystanders:
             self._paint_bystander(canvas, instant, view, light, ambient, rng)
         look, rest = _looks(self.seed, instant.identity)
-        paint_person(canvas, view, pose_vertices(rest, world, frames), look,
-                     light, ambient)
+        paint_person(canvas, view, pose_vertices(rest, world, frames),
+                     suited(look) if self.suits else look, light, ambient)
         draw_occluders(canvas, self.seed, instant.scene, view.name,
                        self.occluded, OCCLUDER)
         image, silhouette = compose(canvas, background)

@@ -147,3 +147,13 @@ def test_errors(kwargs, message):
 def test_no_motion_source():
     with pytest.raises(TypeError, match='is no MotionSource'):
         make(sources=[dict(type='SyntheticViews')]).read('')
+
+
+def test_suits_change_the_images_alone():
+    plain, suits = make(), make(suits=True)
+    assert plain.key('') != suits.key('')
+    views, worn = plain.read(''), suits.read('')
+    np.testing.assert_array_equal(views.keypoints, worn.keypoints)
+    for _, one, other in zip(range(4), plain.images('', views),
+                             suits.images('', worn)):
+        assert not np.array_equal(one.image, other.image)

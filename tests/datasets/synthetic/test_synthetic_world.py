@@ -389,6 +389,29 @@ class TestLabels:
             assert xs.min() - 2 <= inside[:, 0].min()
             assert ys.max() + 2 >= inside[:, 1].max()
 
+    def test_suits_tell_the_sides(self):
+        """Half-way along limbs that are seen: left is red, right is blue."""
+        plain, suits = (SyntheticWorld(
+            seed=0, image_size=96, truncated=0., occluded=0., bystanders=0.,
+            suits=worn) for worn in (False, True))
+        right, seen = 0, 0
+        for index in range(25):
+            sample, other = suits.sample(index), plain.sample(index)
+            points, there = sample['joints_28'], sample['visible_28'] == 2
+            assert np.array_equal(points, other['joints_28'])
+            assert not np.array_equal(sample['image'], other['image'])
+            for side, sign in (('left', 1), ('right', -1)):
+                for a, b in (('elbow', 'wrist'), ('knee', 'ankle')):
+                    ends = [JOINTS.index(f'{side}_{n}') for n in (a, b)]
+                    if there[ends].all():
+                        x, y = np.rint(points[ends].mean(0)).astype(int)
+                        blue, _, red = sample['image'][y, x].astype(int)
+                        seen += 1
+                        right += sign * (red - blue) > 0
+        assert seen > 50
+        # Limbs lie before each other here and there.
+        assert right / seen > .9
+
     def test_no_truncation_when_asked(self):
         world = SyntheticWorld(seed=0, image_size=64, truncated=0.)
         for index in range(30):
