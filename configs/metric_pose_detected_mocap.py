@@ -1,17 +1,17 @@
-# From images of drawn captured motion in two steps, which a small network
-# learns in minutes: 2D joints by a recognizer, 3D from what it found. First
-#   python tools/train.py configs/recognizer_views_mocap.py
+# From images of drawn captured motion in two steps: 2D joints by a recognizer
+# that has seen other people in other motions, 3D from what it found. First
+#   python tools/train.py configs/recognizer_views_synthetic.py
 #   python tools/detect_views.py configs/metric_pose_mocap.py \
-#       configs/recognizer_views_mocap.py \
-#       work_dirs/recognizer_views_mocap/epoch_16.pth \
-#       work_dirs/recognizer_views_mocap/detections.npz
+#       configs/recognizer_views_synthetic.py \
+#       work_dirs/recognizer_views_synthetic/epoch_16.pth \
+#       work_dirs/recognizer_views_synthetic/mocap.npz
 _base_ = ['./_base_/models/metric_pose_lifting.py',
           './_base_/schedules/metric_pose_short.py',
           './_base_/datasets/mocap_views.py']
 
 found = dict(
     inputs='keypoints',
-    detections='work_dirs/recognizer_views_mocap/detections.npz')
+    detections='work_dirs/recognizer_views_synthetic/mocap.npz')
 augmentation = dict(flip=0.5, scale=0., shift=0., colour=0., erase=0.)
 train_dataloader = dict(dataset=dict(found, augmentation=augmentation))
 val_dataloader = dict(dataset=found)

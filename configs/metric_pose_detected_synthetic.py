@@ -4,14 +4,14 @@
 #   python tools/detect_views.py configs/metric_pose_synthetic.py \
 #       configs/recognizer_views_synthetic.py \
 #       work_dirs/recognizer_views_synthetic/epoch_16.pth \
-#       work_dirs/recognizer_views_synthetic/detections.npz
+#       work_dirs/recognizer_views_synthetic/synthetic.npz
 _base_ = ['./_base_/models/metric_pose_lifting.py',
           './_base_/schedules/metric_pose_short.py',
           './_base_/datasets/synthetic_views.py']
 
 found = dict(
     inputs='keypoints',
-    detections='work_dirs/recognizer_views_synthetic/detections.npz')
+    detections='work_dirs/recognizer_views_synthetic/synthetic.npz')
 augmentation = dict(flip=0.5, scale=0., shift=0., colour=0., erase=0.)
 train_dataloader = dict(dataset=dict(found, augmentation=augmentation))
 val_dataloader = dict(dataset=found)

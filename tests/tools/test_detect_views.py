@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -40,11 +41,9 @@ def made(tmp_path):
 def test_all_views_are_found(made, tmp_path, capsys):
     detect_views.main(made)
     assert '24 views' in capsys.readouterr().out
+    source = Config.fromfile(made[0]).train_dataloader.dataset.source
     data = MultiViewDataset(
-        dict(type='SyntheticViews', subjects=3, clips=1, seconds=2.,
-             num_cameras=2, image_size=48, place='all',
-             world=dict(truncated=0., occluded=0., bystanders=0.)),
-        cache_dir=str(tmp_path / 'cache'), inputs='keypoints',
+        source, cache_dir=str(tmp_path / 'cache'), inputs='keypoints',
         detections=made[3])
     assert len(data) == 24 and np.isfinite(data.keypoints).all()
     assert (data.keypoints >= -2).all() and (data.keypoints <= 50).all()

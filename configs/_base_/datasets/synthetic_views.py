@@ -1,10 +1,10 @@
 # Synchronised views of the embedded world: no files, every label known. 48
 # people in performances of their own, in one laboratory, as Human3.6M's are,
-# and in suits whose left and right differ in colour. (place='clip',
-# suits=False and the world's defaults for occluders and bystanders are the
-# harder case. Which side is left a small network from scratch does not learn
-# from faces of six pixels in minutes: it stays at chance.) Ten people are held
-# out for the test, six for validation.
+# in everyday actions and in suits whose left and right differ in colour. (The
+# harder case: place='clip', suits=False, and the world's defaults for actions,
+# occluders and bystanders. Which side is left a small network from scratch
+# does not learn from faces of six pixels in minutes: it stays at chance.) Ten
+# people are held out for the test, six for validation.
 data_root = ''
 annotated = dict(fraction=.1, seed=0)  # of the instants of each subject
 image_size = 96
@@ -14,6 +14,8 @@ views_per_group, groups_per_batch, annotated_groups = 2, 32, 8
 source = dict(
     type='SyntheticViews', subjects=48, clips=4, seconds=10., fps=2.,
     image_size=image_size, num_cameras=4, place='all',
+    actions=['stand', 'walk', 'run', 'squat', 'sit', 'reach', 'wave', 'bend',
+             'kick', 'jump', 'throw', 'lunge'],
     world=dict(truncated=0., occluded=0., bystanders=0., suits=True))
 split_by = 'subject'
 held_out = dict(val=['person_03[2-7]'],
