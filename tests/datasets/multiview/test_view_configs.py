@@ -87,8 +87,9 @@ def test_balancing_builds(data_root, tmp_path):
 @pytest.mark.parametrize('data', ['synthetic', 'mocap'])
 def test_the_recognizer_knows_nobody_of_the_views(data, tmp_path):
     """Or it would find joints better in training than in the test."""
-    cfg, views = (Config.fromfile(ROOT / 'configs' / f'{name}.py') for name in (
-        'recognizer_views_synthetic', f'metric_pose_{data}'))
+    cfg, views = (
+        Config.fromfile(ROOT / 'configs' / f'{name}.py')
+        for name in ('recognizer_views_synthetic', f'metric_pose_{data}'))
     few = dict(clips=1, seconds=.5, image_size=16)
     people = []
     for part in ('train', 'val', 'test'):
