@@ -15,9 +15,6 @@ from .batch import MetricPoseLabels, read_labels
 from .heads import MetricPoseHead
 from .hiding import hidden_joints, without_joints
 
-#: Where poses from two views are compared.
-CONSISTENCY_FRAMES = ('canonical', 'world')
-
 
 @MODELS.register_module()
 class MetricPoseRegressor(TopdownPoseEstimator):
@@ -41,13 +38,11 @@ class MetricPoseRegressor(TopdownPoseEstimator):
         neck (dict, optional): Defaults to None.
         adversary (dict, optional): Config of an ``IdentityAdversary``; it
             holds w_id. Defaults to None: no adversary.
-        consistency_weight (float): Of the distance between the poses that
-            are predicted from two views of one instant; in units of 100 mm.
-            Needs no labels. Defaults to 0.
-        consistency_frame (str): ``'canonical'``: the canonical poses, which
-            are one from every view. ``'world'``: the camera's poses, turned
-            to the world; needs ``extrinsics`` in the labels, and counts
-            calibrated pairs alone. Defaults to ``'world'``.
+        consistency_weight (float): Of the distance between the poses, turned
+            to the world by the cameras' calibration, that are predicted from
+            two views of one instant; in units of 100 mm. Needs
+            ``extrinsics`` in the labels; counts only calibrated pairs, and
+            no labels. Defaults to 0.
         test_cfg (dict, optional): ``hide_joints``, a mapping of names to
             lists of joints, asks for further embeddings, of the 2D input
             without these joints: ``pred_instances.embedding_NAME``, which
@@ -58,8 +53,7 @@ class MetricPoseRegressor(TopdownPoseEstimator):
     Raises:
         TypeError: The head is no MetricPoseHead, or joints are to be hidden
             from a backbone that reads images.
-        ValueError: A negative weight, an unknown frame, or joints that there
-            are not.
+        ValueError: A negative weight, or joints that there are not.
     """
 
     def __init__(self,
@@ -68,7 +62,6 @@ class MetricPoseRegressor(TopdownPoseEstimator):
                  neck: dict | None = None,
                  adversary: dict | None = None,
                  consistency_weight: float = 0.,
-                 consistency_frame: str = 'world',
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None,
@@ -82,12 +75,7 @@ class MetricPoseRegressor(TopdownPoseEstimator):
         if consistency_weight < 0:
             raise ValueError('consistency_weight must not be negative, got '
                              f'{consistency_weight}')
-        if consistency_frame not in CONSISTENCY_FRAMES:
-            raise ValueError(f'consistency_frame is one of '
-                             f'{CONSISTENCY_FRAMES}, got '
-                             f'{consistency_frame!r}')
         self.consistency_weight = consistency_weight
-        self.consistency_frame = consistency_frame
         self.adversary = None if adversary is None else MODELS.build(
             dict(dict(in_channels=self.head.embedding_dim), **adversary))
         self.hidden_joints()
@@ -115,21 +103,17 @@ class MetricPoseRegressor(TopdownPoseEstimator):
 
     def consistency(self, embedding: Embedding,
                     labels: MetricPoseLabels) -> dict[str, Tensor]:
-        """Poses from two views of one instant agree.
+        """Poses of two calibrated views agree in the world.
 
         Returns:
             dict[str, Tensor]: ``loss_consistency``, and
             ``mon_disagreement``, the mean distance of joints in mm.
         """
-        output = self.head.output(embedding)
+        # Row vectors: x_camera = x_world R^T.
+        world = self.head.output(embedding).camera @ labels.extrinsics
         a, b = labels.views.positives().triu(1).nonzero(as_tuple=True)
-        if self.consistency_frame == 'canonical':
-            poses = output.canonical
-            both = torch.ones_like(a, dtype=torch.bool)
-        else:  # Row vectors: x_camera = x_world R^T.
-            poses = output.camera @ labels.extrinsics
-            both = labels.calibrated[a] & labels.calibrated[b]
-        apart = ((poses[a] - poses[b]).square().sum(-1) + 1e-6).sqrt()
+        both = labels.calibrated[a] & labels.calibrated[b]
+        apart = ((world[a] - world[b]).square().sum(-1) + 1e-6).sqrt()
         each = apart.mean(1)
         with torch.no_grad():
             mean = (each * both).sum() / both.sum().clamp(min=1)
