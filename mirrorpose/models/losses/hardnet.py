@@ -15,7 +15,7 @@ from torch.nn import functional
 from ..pose.gathering import gather_rows, joint_mean, rows_before
 from ..pose.views import ViewLabels
 
-FORMS = ('triplet', 'softmax', 'contrastive')
+FORMS = ('triplet', 'softmax', 'contrastive', 'infonce')
 NEGATIVES = ('hardest', 'random')
 PAIRS = ('all', 'first')
 CANDIDATES = ('place', 'all')
@@ -84,8 +84,12 @@ class HardNetLoss(nn.Module):
     Args:
         margin (float): mu. Defaults to 1, for vectors of unit length.
         form (str): ``'triplet'``; ``'softmax'``: -log(exp(-d+) / (exp(-d+)
-            + exp(-d-))); ``'contrastive'``: d+ + max(0, margin - d-).
-            Defaults to ``'triplet'``.
+            + exp(-d-))); ``'contrastive'``: d+ + max(0, margin - d-);
+            ``'infonce'``: -log(exp(a.p / T) / (exp(a.p / T) + sum_j exp(a.n_j
+            / T))) over all negatives of a, which no hardest one can drive
+            to a point (van den Oord et al., 2018). Defaults to
+            ``'triplet'``.
+        temperature (float): T of the last form. Defaults to 0.1.
         negatives (str): ``'hardest'``, or ``'random'``: one that is drawn.
             Defaults to ``'hardest'``.
         warm_up (int): For so many training steps negatives are random: the
@@ -120,6 +124,7 @@ class HardNetLoss(nn.Module):
     def __init__(self,
                  margin: float = 1.,
                  form: str = 'triplet',
+                 temperature: float = 0.1,
                  negatives: str = 'hardest',
                  warm_up: int = 0,
                  anchor_swap: bool = True,
@@ -145,6 +150,10 @@ class HardNetLoss(nn.Module):
                 ('pose_floor', pose_floor or 0.)):
             if not number >= 0:
                 raise ValueError(f'{name} must not be negative, got {number}')
+        if not temperature > 0:
+            raise ValueError(f'temperature must be positive, got '
+                             f'{temperature}')
+        self.temperature = temperature
         self.margin, self.form, self.negatives = margin, form, negatives
         self.anchor_swap, self.pairs = anchor_swap, pairs
         self.candidates, self.near_seconds = candidates, near_seconds
@@ -173,6 +182,14 @@ class HardNetLoss(nn.Module):
             out &= similarity >= self.pose_floor
         return out
 
+    def _allowed(self, spread: Tensor, views: ViewLabels,
+                 pose: Tensor | None, annotated: Tensor | None) -> Tensor:
+        similarity = None
+        if self.pose_floor is not None and pose is not None:
+            assert annotated is not None
+            similarity = pose_distances(pose, annotated)
+        return self.eligible(spread, views, similarity)
+
     @torch.no_grad()
     def mine(self, rows: Tensor, views: ViewLabels, first: int, number: int,
              pose: Tensor | None = None,
@@ -188,11 +205,7 @@ class HardNetLoss(nn.Module):
             annotated (Tensor, optional): (M,) bool.
         """
         spread = all_distances(rows)
-        similarity = None
-        if self.pose_floor is not None and pose is not None:
-            assert annotated is not None
-            similarity = pose_distances(pose, annotated)
-        allowed = self.eligible(spread, views, similarity)
+        allowed = self._allowed(spread, views, pose, annotated)
         order = spread
         if self._draws():
             order = torch.rand_like(spread)
@@ -239,6 +252,27 @@ class HardNetLoss(nn.Module):
         if self.form == 'contrastive':
             return positive + functional.relu(self.margin - negative)
         return functional.relu(self.margin + positive - negative)
+
+    def against_all(self, rows: Tensor, mined: Mined, views: ViewLabels,
+                    pose: Tensor | None,
+                    annotated: Tensor | None) -> Tensor:
+        """The loss (P,) of pairs against all negatives of their anchors.
+
+        Args:
+            rows (Tensor): (M, D) embeddings of unit length.
+            mined (Mined): The pairs.
+            views (ViewLabels): Of M images.
+            pose (Tensor, optional): (M, K, 3), for ``pose_floor``.
+            annotated (Tensor, optional): (M,) bool.
+        """
+        with torch.no_grad():
+            allowed = self._allowed(all_distances(rows), views, pose,
+                                    annotated)[mined.anchor]
+        logits = rows[mined.anchor] @ rows.T / self.temperature
+        own = (rows[mined.anchor] * rows[mined.positive]).sum(1)
+        # Not -inf: an anchor without a negative would have no gradient.
+        others = logits.masked_fill(~allowed, -1e4).logsumexp(1)
+        return functional.softplus(others - own / self.temperature)
 
     def forward(self, embedding: Tensor, views: ViewLabels,
                 pose: Tensor | None = None,
@@ -289,7 +323,9 @@ class HardNetLoss(nn.Module):
             positive = distances(rows[mined.anchor], rows[mined.positive])
             negative = distances(rows[mined.near], rows[mined.negative])
             loss = self.loss_weight * joint_mean(
-                self.compare(positive, negative))
+                self.against_all(rows, mined, views, pose, annotated)
+                if self.form == 'infonce'
+                else self.compare(positive, negative))
         with torch.no_grad():
             active = (negative < self.margin + positive).to(positive)
             number = max(len(positive), 1)

@@ -52,6 +52,21 @@ def test_the_published_rule(form, swap):
 
 def by_loops(x, views, loss, poses=None, annotated=None):
     """The rule with all masks, every pair and candidate one by one."""
+    terms = []
+    for i, j, own, found, distance in pairs_by_loops(
+            x, views, loss, poses, annotated):
+        if loss.form == 'infonce':
+            scores = [float(x[i] @ x[k]) / loss.temperature for k in own]
+            right = float(x[i] @ x[j]) / loss.temperature
+            terms.append(math.log(sum(map(math.exp, [*scores, right])))
+                         - right)
+        else:
+            terms.append(max(0., loss.margin + distance - min(found)))
+    return sum(terms) / max(len(terms), 1), len(terms)
+
+
+def pairs_by_loops(x, views, loss, poses, annotated):
+    """Anchor, positive, the anchor's negatives, distances to all, and d+."""
     g, u, q, c, t = (np.asarray(v) for v in views)
     n = len(g)
     place = [sum(g[j] == g[i] for j in range(i)) for i in range(n)]
@@ -71,7 +86,6 @@ def by_loops(x, views, loss, poses=None, annotated=None):
             return bool(apart >= loss.pose_floor)
         return True
 
-    terms = []
     for i in range(n):
         for j in range(n):
             if g[i] != g[j] or c[i] == c[j]:
@@ -85,9 +99,8 @@ def by_loops(x, views, loss, poses=None, annotated=None):
                 found += [distance(j, k) for k in range(n) if negative(j, k)
                           and (every or place[k] == place[i])]
             if found:
-                terms.append(max(0., loss.margin + distance(i, j)
-                                 - min(found)))
-    return sum(terms) / max(len(terms), 1), len(terms)
+                yield (i, j, [k for k in range(n) if negative(i, k)], found,
+                       distance(i, j))
 
 
 @pytest.mark.parametrize('pairs', ['all', 'first'])
@@ -95,7 +108,8 @@ def by_loops(x, views, loss, poses=None, annotated=None):
 @pytest.mark.parametrize('options', [
     dict(), dict(within_subject=False), dict(near_seconds=0.),
     dict(anchor_swap=False), dict(pose_floor=1.5, near_seconds=0.),
-    dict(duplicate_floor=.9)])
+    dict(duplicate_floor=.9), dict(form='infonce'),
+    dict(form='infonce', temperature=.5, pose_floor=1.5, near_seconds=0.)])
 def test_masks_by_two_loops(pairs, candidates, options):
     views = mixed()
     n = len(views.group)
@@ -131,10 +145,11 @@ def test_unannotated_poses_change_nothing():
     assert masked['loss_metric'] == plain['loss_metric']
 
 
-def test_gradient():
+@pytest.mark.parametrize('options', [dict(margin=.8), dict(form='infonce')])
+def test_gradient(options):
     views = two_views(4)
     x = unit(8).requires_grad_()
-    loss = HardNetLoss(margin=.8)
+    loss = HardNetLoss(**options)
     assert torch.autograd.gradcheck(
         lambda v: loss(v, views)['loss_metric'], (x, ))
 
@@ -217,7 +232,8 @@ def test_float32_under_autocast():
 
 @pytest.mark.parametrize('options, part', [
     (dict(form='hinge'), 'form'), (dict(pairs='some'), 'pairs'),
-    (dict(margin=-1.), 'margin'), (dict(near_seconds=float('nan')), 'near'),
+    (dict(margin=-1.), 'margin'), (dict(temperature=0.), 'temperature'),
+    (dict(near_seconds=float('nan')), 'near'),
     (dict(negatives='semi'), 'negatives'),
     (dict(candidates='view'), 'candidates')])
 def test_bad_options(options, part):
@@ -262,7 +278,7 @@ def joint_loss(model, loss, x, views, poses, annotated):
 
 CASES = (dict(), dict(pose_floor=1.5), dict(candidates='place',
                                             within_subject=False),
-         dict(form='softmax', pairs='first'))
+         dict(form='softmax', pairs='first'), dict(form='infonce'))
 
 
 def work(rank: int, folder: Path) -> dict:
