@@ -23,7 +23,7 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmengine.visualization import Visualizer
-from mmpose.registry import DATASETS, RUNNERS, VISUALIZERS
+from mmpose.registry import DATASETS, RUNNERS
 
 from ..datasets.crops import use_crop_cache
 from ..datasets.lsp import LabelSplitDataset
@@ -201,15 +201,13 @@ class PoseRunner(Runner):
             self, visualizer: Visualizer | dict | None = None) -> Visualizer:
         """mmengine keeps one visualizer a name, with its first folder.
 
-        A second run of a process would log into the first run's, so it gets
-        a name of its own.
+        A second run of a process would log into the first run's, or into a
+        folder that is gone, so each gets a name of its own.
         """
         if isinstance(visualizer, dict):
-            kind = VISUALIZERS.get(visualizer.get('type', 'Visualizer'))
             name = visualizer.get('name', self.experiment_name)
-            if kind is not None and kind.check_instance_created(name):
-                visualizer = dict(visualizer,
-                                  name=f'{name}_{time.monotonic_ns()}')
+            visualizer = dict(visualizer,
+                              name=f'{name}_{time.monotonic_ns()}')
         return super().build_visualizer(visualizer)
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
