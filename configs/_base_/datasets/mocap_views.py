@@ -1,7 +1,6 @@
 # Real motion capture, drawn by the embedded world from the four cameras of a
-# laboratory. Whole
-# subjects (CMU) and styles (Bandai-Namco) are held out, and with them the
-# people that wear them.
+# laboratory. Whole subjects (CMU) and styles (Bandai-Namco) are held out, and
+# with them the people that wear them.
 _base_ = ['./synthetic_views.py']
 
 data_root = '{{$MIRRORPOSE_DATA:data}}/'
