@@ -32,12 +32,14 @@ class Mined(NamedTuple):
         near (Tensor): (P,) int64, the anchor, or the positive where that
             has the harder negative (anchor swap).
         negative (Tensor): (P,) int64.
+        allowed (Tensor): (M, M) bool, all that may be negatives.
     """
 
     anchor: Tensor
     positive: Tensor
     near: Tensor
     negative: Tensor
+    allowed: Tensor
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
@@ -182,14 +184,6 @@ class HardNetLoss(nn.Module):
             out &= similarity >= self.pose_floor
         return out
 
-    def _allowed(self, spread: Tensor, views: ViewLabels,
-                 pose: Tensor | None, annotated: Tensor | None) -> Tensor:
-        similarity = None
-        if self.pose_floor is not None and pose is not None:
-            assert annotated is not None
-            similarity = pose_distances(pose, annotated)
-        return self.eligible(spread, views, similarity)
-
     @torch.no_grad()
     def mine(self, rows: Tensor, views: ViewLabels, first: int, number: int,
              pose: Tensor | None = None,
@@ -205,7 +199,11 @@ class HardNetLoss(nn.Module):
             annotated (Tensor, optional): (M,) bool.
         """
         spread = all_distances(rows)
-        allowed = self._allowed(spread, views, pose, annotated)
+        similarity = None
+        if self.pose_floor is not None and pose is not None:
+            assert annotated is not None
+            similarity = pose_distances(pose, annotated)
+        allowed = self.eligible(spread, views, similarity)
         order = spread
         if self._draws():
             order = torch.rand_like(spread)
@@ -236,7 +234,8 @@ class HardNetLoss(nn.Module):
         swap = to_p < to_a
         keep = found_a | found_p
         return Mined(*(t[keep] for t in (
-            a, p, torch.where(swap, p, a), torch.where(swap, neg_p, neg_a))))
+            a, p, torch.where(swap, p, a), torch.where(swap, neg_p, neg_a))),
+            allowed)
 
     def _draws(self) -> bool:
         """Are negatives random in this step?"""
@@ -253,21 +252,14 @@ class HardNetLoss(nn.Module):
             return positive + functional.relu(self.margin - negative)
         return functional.relu(self.margin + positive - negative)
 
-    def against_all(self, rows: Tensor, mined: Mined, views: ViewLabels,
-                    pose: Tensor | None,
-                    annotated: Tensor | None) -> Tensor:
+    def against_all(self, rows: Tensor, mined: Mined) -> Tensor:
         """The loss (P,) of pairs against all negatives of their anchors.
 
         Args:
             rows (Tensor): (M, D) embeddings of unit length.
             mined (Mined): The pairs.
-            views (ViewLabels): Of M images.
-            pose (Tensor, optional): (M, K, 3), for ``pose_floor``.
-            annotated (Tensor, optional): (M,) bool.
         """
-        with torch.no_grad():
-            allowed = self._allowed(all_distances(rows), views, pose,
-                                    annotated)[mined.anchor]
+        allowed = mined.allowed[mined.anchor]
         logits = rows[mined.anchor] @ rows.T / self.temperature
         own = (rows[mined.anchor] * rows[mined.positive]).sum(1)
         # Not -inf: an anchor without a negative would have no gradient.
@@ -323,7 +315,7 @@ class HardNetLoss(nn.Module):
             positive = distances(rows[mined.anchor], rows[mined.positive])
             negative = distances(rows[mined.near], rows[mined.negative])
             loss = self.loss_weight * joint_mean(
-                self.against_all(rows, mined, views, pose, annotated)
+                self.against_all(rows, mined)
                 if self.form == 'infonce'
                 else self.compare(positive, negative))
         with torch.no_grad():
