@@ -359,9 +359,9 @@ class SyntheticWorld:
                                          (1 - ambient) * .8)
         if rng.random() < self.bystanders:
             self._paint_bystander(canvas, instant, view, light, ambient, rng)
-        look, rest = _looks(self.seed, instant.identity)
-        paint_person(canvas, view, pose_vertices(rest, world, frames),
-                     suited(look) if self.suits else look, light, ambient)
+        look, rest = _looks(self.seed, instant.identity, self.suits)
+        paint_person(canvas, view, pose_vertices(rest, world, frames), look,
+                     light, ambient)
         draw_occluders(canvas, self.seed, instant.scene, view.name,
                        self.occluded, OCCLUDER)
         image, silhouette = compose(canvas, background)
@@ -397,8 +397,9 @@ def _body(seed: int, identity: int) -> Body:
 
 
 @lru_cache(maxsize=64)
-def _looks(seed: int, identity: int) -> tuple:
+def _looks(seed: int, identity: int, suits: bool = False) -> tuple:
     look = make_appearance(seed, identity)
+    look = suited(look) if suits else look
     return look, rest_vertices(_body(seed, identity), look.loose)
 
 
