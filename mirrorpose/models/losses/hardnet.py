@@ -233,9 +233,12 @@ class HardNetLoss(nn.Module):
         to_p = torch.where(found_p, spread[p, neg_p], far)
         swap = to_p < to_a
         keep = found_a | found_p
-        return Mined(*(t[keep] for t in (
-            a, p, torch.where(swap, p, a), torch.where(swap, neg_p, neg_a))),
-            allowed)
+        return Mined(
+            anchor=a[keep],
+            positive=p[keep],
+            near=torch.where(swap, p, a)[keep],
+            negative=torch.where(swap, neg_p, neg_a)[keep],
+            allowed=allowed)
 
     def _draws(self) -> bool:
         """Are negatives random in this step?"""
