@@ -4,13 +4,15 @@
     python benchmarks/metric_pose_supervision.py run lifting --seeds 0 1 2
     python benchmarks/metric_pose_supervision.py table lifting
 
-Three methods from the same start with equal steps and the same batches,
-pairs and labelled images: ``baseline`` regresses from the embedding and
-nothing else; ``metric`` adds the hardest-in-batch loss over synchronised
-views of all training people; ``metric+identity`` the identity adversary.
-Beyond the paper, at 5 % labels alone: ``metric+uncertainty`` (poses get no
-gradient of it; the errors of the surest are measured) and
-``metric+consistency`` (of calibrated cameras).
+Methods from the same start with equal steps and the same batches, pairs and
+labelled images: ``baseline`` regresses from the embedding and nothing else;
+``metric`` adds the hardest-in-batch loss over synchronised views of all
+training people; ``metric+identity`` the identity adversary. Beyond the paper:
+``infonce``, the loss over all negatives instead of the hardest;
+``triangulated``, which on detections lets the calibrated cameras tell the
+poses of un-annotated instants, with no metric loss; and at 5 % labels alone
+``metric+uncertainty`` (poses get no gradient of it; the errors of the surest
+are measured) and ``metric+consistency`` (of calibrated cameras).
 
 Data: ``lifting`` (2D joints of captured motion under the Human3.6M rigs),
 ``synthetic`` (the embedded world's images) and ``mocap`` (captured motion
@@ -52,14 +54,20 @@ LABELS: dict[str, dict[str, Any]] = {
 #: Epochs of a row, of 693, 80 and 80 iterations: minutes of a core.
 EPOCHS = dict(lifting=2, synthetic=15, mocap=15)
 METHODS = ('baseline', 'metric', 'metric+identity')
-#: Beyond the paper; by default at these labels alone.
-OPTIONS = ('metric+uncertainty', 'metric+consistency')
-OPTIONS_LABELS = ('5 %', )
+#: Beyond the paper, and the labels at which they are run by default.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    'infonce': tuple(LABELS), 'triangulated': tuple(LABELS)[1:],
+    'metric+uncertainty': ('5 %', ), 'metric+consistency': ('5 %', )}
+#: Of these, what stands beside the baseline.
+COMPARED = ('infonce', 'triangulated')
+#: 2D joints without noise: to triangulate them is to read the labels.
+TRUE_JOINTS = ('lifting', )
 RATES = (1e-3, 3e-3, 1e-2)
 WEIGHTS = dict(metric=(.03, .1, .3), identity=(.01, .03, .1),
-               consistency=(.03, .1, .3))
+               consistency=(.03, .1, .3), infonce=(.1, .3, 1.))
 #: Where nothing is tuned.
-CHOSEN = dict(rate=1e-3, metric=.1, identity=.03, consistency=.1)
+CHOSEN = dict(rate=1e-3, metric=.1, identity=.03, consistency=.1,
+              infonce=.1)
 KEY = 'canonical_frame/MPJPE'
 SURE = tuple(f'sureness/{k}' for k in (
     'MPJPE@25', 'MPJPE@50', 'MPJPE@100', 'best@50', 'rank_correlation'))
@@ -83,10 +91,14 @@ def config(data: str, method: str, labels: str, seed: int,
         plan['subjects'] = [first_person(cfg)]
     cfg.train_dataloader.dataset.annotated = plan
     cfg.optim_wrapper.optimizer.lr = chosen['rate']
-    if method == 'baseline':
-        cfg.model.head.loss.loss_weight = 0.
-    else:
-        cfg.model.head.loss.loss_weight = chosen['metric']
+    loss = cfg.model.head.loss
+    if method == 'infonce':
+        loss.form = method
+    loss.loss_weight = dict(baseline=0., triangulated=0.,
+                            infonce=chosen['infonce']).get(
+                                method, chosen['metric'])
+    if method == 'triangulated':
+        cfg.train_dataloader.dataset.triangulated = True
     if method == 'metric+identity':
         cfg.model.adversary.loss_weight = chosen['identity']
     else:
@@ -176,7 +188,8 @@ def tune(data: str) -> None:
             ('rate', 'baseline', RATES),
             ('metric', 'metric', WEIGHTS['metric']),
             ('identity', 'metric+identity', WEIGHTS['identity']),
-            ('consistency', 'metric+consistency', WEIGHTS['consistency'])):
+            ('consistency', 'metric+consistency', WEIGHTS['consistency']),
+            ('infonce', 'infonce', WEIGHTS['infonce'])):
         found = {}
         for value in values:
             cfg = config(data, method, '5 %', 100, {**chosen, name: value},
@@ -188,11 +201,13 @@ def tune(data: str) -> None:
         keep(data, 'tuning', dict(chosen=chosen, trials=trials))
 
 
-def methods_at(labels: str, methods: list[str] | None) -> list[str]:
+def methods_at(data: str, labels: str, methods: list[str] | None
+               ) -> list[str]:
     """What is trained with these labels; by default all that belongs."""
-    if methods:
-        return methods
-    return [*METHODS, *(OPTIONS if labels in OPTIONS_LABELS else ())]
+    return [m for m in (*METHODS, *OPTIONS)
+            if m in (methods or (*METHODS, *OPTIONS))
+            and labels in OPTIONS.get(m, LABELS)
+            and not (m == 'triangulated' and data in TRUE_JOINTS)]
 
 
 def run(data: str, seeds: list[int], labels: list[str],
@@ -204,7 +219,7 @@ def run(data: str, seeds: list[int], labels: list[str],
     chosen = {**CHOSEN, **held()[data]['tuning']['chosen']}
     for seed in seeds:
         for share in labels:
-            for method in methods_at(share, methods):
+            for method in methods_at(data, share, methods):
                 name = f'{method}/{share}/{seed}'
                 scores = trained(
                     config(data, method, share, seed, chosen),
@@ -216,25 +231,29 @@ def run(data: str, seeds: list[int], labels: list[str],
 def table(data: str) -> None:
     """Means and spreads over seeds, and the gain over the baseline."""
     rows = held()[data]['rows']
+    columns = [*METHODS, *(m for m in COMPARED if any(
+        k.startswith(f'{m}/') for k in rows))]
+    print('        ' + ''.join(f'{m:>24s}' for m in columns))
     for key in (KEY, 'camera_frame/MPJPE', 'canonical_frame/P-MPJPE'):
         print(f'\n{data}: {key}, mm; mean and s.d. over seeds')
         for share in LABELS:
             cells, means = [], []
-            for method in METHODS:
+            for method in columns:
                 its = [v[key] for k, v in rows.items()
                        if k.startswith(f'{method}/{share}/') and key in v]
                 means.append(np.mean(its) if its else np.nan)
-                cells.append(f'{means[-1]:7.1f} ± {np.std(its):4.1f} '
-                             f'({len(its)})' if its else f'{"–":>18s}')
-            gain = 100 * (1 - np.array(means[1:]) / means[0])
-            print(f'{share:10s}' + ''.join(cells) + '   gain '
-                  + ', '.join(f'{g:+.1f} %' for g in gain))
+                gain = '' if method == METHODS[0] or not its else \
+                    f'{100 * (1 - means[-1] / means[0]):+5.1f} %'
+                cells.append(f'{means[-1]:6.1f} ± {np.std(its):3.1f} '
+                             f'({len(its)}){gain:>8s}' if its
+                             else f'{"–":>24s}')
+            print(f'{share:10s}' + ''.join(cells))
     beyond(rows)
 
 
 def beyond(rows: dict[str, dict[str, float]]) -> None:
     """Prints what options add to ``metric``, over common seeds."""
-    for method in OPTIONS:
+    for method in sorted(set(OPTIONS) - set(COMPARED)):
         for share in LABELS:
             its, plain = ({k.rpartition('/')[2]: v for k, v in rows.items()
                            if k.startswith(f'{name}/{share}/')}
@@ -267,8 +286,8 @@ def main() -> None:
                         default=list(LABELS))
     parser.add_argument('--methods', nargs='+',
                         choices=[*METHODS, *OPTIONS],
-                        help='default: the first three, and the others at '
-                        f'{", ".join(OPTIONS_LABELS).replace("%", "%%")}')
+                        help='default: all; options at the labels where '
+                        'they belong')
     args = parser.parse_args()
     if args.what == 'tune':
         tune(args.data)

@@ -78,7 +78,10 @@ def test_all_methods_get_the_same_batches(tiny):
             for m in (*bench.METHODS, *bench.OPTIONS)]
     first = cfgs[0]
     for cfg in cfgs[1:]:
-        assert cfg.train_dataloader == first.train_dataloader
+        data = dict(cfg.train_dataloader.dataset)
+        data.pop('triangulated', None)
+        assert data == first.train_dataloader.dataset
+        assert cfg.train_dataloader.sampler == first.train_dataloader.sampler
         assert cfg.optim_wrapper == first.optim_wrapper
         assert cfg.param_scheduler == first.param_scheduler
     weights = [(c.model.head.loss.loss_weight,
@@ -87,13 +90,20 @@ def test_all_methods_get_the_same_batches(tiny):
                 'uncertainty' in c.model.head) for c in cfgs]
     assert weights == [
         (0., None, 0., False), (.1, None, 0., False), (.1, .03, 0., False),
+        (.1, None, 0., False), (0., None, 0., False),
         (.1, None, 0., True), (.1, None, .1, False)]
+    assert [c.model.head.loss.get('form') for c in cfgs].count('infonce') == 1
 
 
 def test_which_rows_are_run(tiny, monkeypatch):
-    assert bench.methods_at('5 %', None) == [*bench.METHODS, *bench.OPTIONS]
-    assert bench.methods_at('1 %', None) == list(bench.METHODS)
-    assert bench.methods_at('1 %', ['metric']) == ['metric']
+    def asked_for(data, labels, methods=None):
+        return bench.methods_at(data, labels, methods)
+
+    assert asked_for('mocap', '5 %') == [*bench.METHODS, *bench.OPTIONS]
+    assert asked_for('mocap', '1 %') == [*bench.METHODS, *bench.COMPARED]
+    assert asked_for('mocap', 'all') == [*bench.METHODS, 'infonce']
+    assert asked_for('lifting', '1 %') == [*bench.METHODS, 'infonce']
+    assert asked_for('mocap', '1 %', ['metric']) == ['metric']
     asked = []
     monkeypatch.setattr(bench, 'trained', lambda cfg, name: (
         asked.append(name), {bench.KEY: 1.})[1])
@@ -102,7 +112,7 @@ def test_which_rows_are_run(tiny, monkeypatch):
     bench.keep('synthetic', 'tuning', dict(chosen=dict(rate=1e-3, metric=.1,
                                                        identity=.03)))
     bench.run('synthetic', [0, 1], ['one', '5 %'])
-    assert len(asked) == 2 * (3 + 5)
+    assert len(asked) == 2 * (5 + 7)
     assert 'synthetic/metric+consistency/5%/1' in asked
 
 

@@ -26,10 +26,13 @@ from .labels import view_labels
 from .packing import pack
 from .selection import matching, whole_groups, with_calibration
 from .sources import ViewSource
+from .triangulation import triangulate
 from .views import ROOT, SKELETON, Views
 
 SPLIT_BY = ('subject', 'group', 'clip')
 UNCALIBRATED = ('error', 'drop', 'unannotated')
+#: Share of the crop's side from which on a view is doubted.
+TRIANGULATION_SCALE = .03
 
 
 @DATASETS.register_module()
@@ -55,8 +58,9 @@ class MultiViewDataset(Dataset):
       ``view_group``, ``flip``, ``input_size``.
 
     Un-annotated views have NaN in their 3D labels and rotation; outside of
-    ``test_mode`` this object does not even keep them. A joint that the
-    source does not know is NaN in annotated views, too.
+    ``test_mode`` this object does not even keep them (see ``triangulated``
+    for what can take their place). A joint that the source does not know is
+    NaN in annotated views, too.
 
     Args:
         source (dict | ViewSource): See :mod:`.sources`.
@@ -91,6 +95,12 @@ class MultiViewDataset(Dataset):
             not the true ones. Needs ``inputs='keypoints'``.
         min_score (float): Detections of less count as not found. Defaults
             to 0.
+        triangulated (bool): Instants without annotation get the 3D joints
+            that the 2D joints of their calibrated cameras imply
+            (:func:`triangulate`). Labels are made of these, with
+            ``pose_annotated`` 1; ``view_groups`` and ``pose_statistics``
+            count annotated ones alone. Not in ``test_mode``. Defaults to
+            False.
         augmentation (Mapping, optional): Arguments of
             :class:`Augmentation`. None in ``test_mode``, and by default.
         seed (int): Of the draws of the stock path. Defaults to 0.
@@ -120,6 +130,7 @@ class MultiViewDataset(Dataset):
                  min_views: int = 2, require_all_views: bool = False,
                  uncalibrated: str = 'error', inputs: str = 'image',
                  detections: str | None = None, min_score: float = 0.,
+                 triangulated: bool = False,
                  augmentation: Mapping[str, Any] | None = None,
                  seed: int = 0, cache_dir: str | None = None,
                  pipeline: Sequence[dict | Callable] = (),
@@ -176,6 +187,9 @@ class MultiViewDataset(Dataset):
         if detections is not None:
             self.keypoints, self.visible = read_detections(
                 Path(detections), self.ids, views.size, min_score)
+        self._told = self.annotated
+        if triangulated and not test_mode:
+            self._triangulate(where)
         self.augmentation = None if test_mode or augmentation is None \
             else Augmentation(**augmentation)
         self.pipeline = Compose(list(pipeline)) if pipeline else None
@@ -212,6 +226,21 @@ class MultiViewDataset(Dataset):
         self.keypoints, self.visible = picked.keypoints, picked.visible
         self.size = views.size
 
+    def _triangulate(self, where: str) -> None:
+        """Gives 3D joints to instants that have none."""
+        rows = np.flatnonzero(~self.annotated[self.group])
+        instants, group = np.unique(self.group[rows], return_inverse=True)
+        implied = triangulate(
+            self.keypoints[rows], self.visible[rows] > 0, group,
+            self.K[rows], self.R[rows], self.t[rows],
+            scale=self.size * TRIANGULATION_SCALE)
+        self.poses[instants] = implied
+        self._told = np.ones_like(self.annotated)
+        print_log(
+            f'{where}: {len(instants)} instants without annotation have '
+            f'{100 * np.isfinite(implied).all(2).mean():.1f} % of their '
+            'joints from the 2D joints of their cameras', 'current')
+
     # -- what mmengine and samplers ask -------------------------------------
     @property
     def metainfo(self) -> dict:
@@ -245,13 +274,12 @@ class MultiViewDataset(Dataset):
             index=np.arange(len(self)), group=self.group.copy(),
             subject=self.subject_of_clip[clip], sequence=clip,
             seconds=self.seconds[self.group], camera=self.cameras.copy(),
-            annotated=self._is_annotated(np.arange(len(self))))
+            annotated=self._is_told(np.arange(len(self)), self.annotated))
 
-    def _is_annotated(self, indices: np.ndarray) -> np.ndarray:
-        """(N,) bool: views whose 3D labels are known."""
+    def _is_told(self, indices: np.ndarray, told: np.ndarray) -> np.ndarray:
+        """(N,) bool: views with 3D labels, of instants (M,) that have."""
         group = self.group[indices]
-        known = np.ones(len(self.annotated), bool) if self.test_mode \
-            else self.annotated
+        known = np.ones(len(told), bool) if self.test_mode else told
         known = known & np.isfinite(self.poses[:, ROOT]).all(1)
         return known[group] & self.calibrated[indices] & np.isfinite(
             self.up[group]).all(1)
@@ -267,7 +295,7 @@ class MultiViewDataset(Dataset):
             ValueError: Nothing is annotated.
         """
         _, first = np.unique(self.group, return_index=True)
-        first = first[self._is_annotated(first)]
+        first = first[self._is_told(first, self.annotated)]
         if not len(first):
             raise ValueError('no view is annotated, so there are no '
                              'statistics of poses')
@@ -291,7 +319,7 @@ class MultiViewDataset(Dataset):
         rows = np.asarray(indices)
         group = self.group[rows]
         return view_labels(self.poses[group], self.up[group],
-                           self._is_annotated(rows), self.K[rows],
+                           self._is_told(rows, self._told), self.K[rows],
                            self.R[rows], self.t[rows], self.size, flip)
 
     def get_data_info(self, idx: int) -> dict:

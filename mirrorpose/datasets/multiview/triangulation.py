@@ -1,0 +1,99 @@
+"""3D joints from the 2D joints of calibrated cameras."""
+from __future__ import annotations
+
+import numpy as np
+
+#: Longest step of a joint in one iteration, mm.
+_STRIDE = 200.
+
+
+def triangulate(points: np.ndarray, found: np.ndarray, group: np.ndarray,
+                K: np.ndarray, R: np.ndarray, t: np.ndarray,
+                scale: float = 3., steps: int = 10) -> np.ndarray:
+    """The points that the views of a group see, robust to wrong ones.
+
+    Minimises ``sum_v log(1 + (r_v / scale)^2)``, r the distance of a view's
+    joint from the projection, by reweighted Gauss-Newton steps that begin at
+    the linear solution (Hartley and Zisserman, 2004, chapter 12). All joints
+    of all groups at once.
+
+    Args:
+        points (np.ndarray): (N, J, 2) pixels, of N views.
+        found (np.ndarray): (N, J) bool, which of them count.
+        group (np.ndarray): (N,) int, 0 to G - 1.
+        K (np.ndarray): (N, 3, 3).
+        R (np.ndarray): (N, 3, 3), world to camera.
+        t (np.ndarray): (N, 3) mm. Views with NaN in their calibration do
+            not count.
+        scale (float): Pixels from which on a view loses weight. Defaults
+            to 3.
+        steps (int): Defaults to 10.
+
+    Returns:
+        np.ndarray: (G, J, 3) float64 mm in the world frame; NaN where fewer
+        than two views count, where all look along one line, or where the
+        point is behind a camera that counts.
+
+    Raises:
+        ValueError: Shapes do not fit, or ``scale`` is not positive.
+    """
+    number, joints = np.shape(found)
+    if points.shape != (number, joints, 2) or len(group) != number or \
+            not K.shape == R.shape == (number, 3, 3) or t.shape != (number,
+                                                                    3):
+        raise ValueError(
+            f'{number} views of {joints} joints, but points {points.shape}, '
+            f'group {np.shape(group)}, K {K.shape}, R {R.shape}, t {t.shape}')
+    if not scale > 0:
+        raise ValueError(f'scale must be positive, got {scale}')
+    camera = K @ np.concatenate([R, t[..., None]], 2)
+    known = np.isfinite(camera).all((1, 2))
+    camera = np.where(known[:, None, None], camera, 0.)
+    points = np.asarray(points, float)
+    counts = found & known[:, None] & np.isfinite(points).all(-1)
+    points = np.where(counts[..., None], points, 0.)
+    groups = int(np.max(group, initial=-1)) + 1
+
+    def of_groups(values: np.ndarray) -> np.ndarray:
+        out = np.zeros((groups, *values.shape[1:]))
+        np.add.at(out, group, values)
+        return out
+
+    # (x p3 - p1) X = 0 and (y p3 - p2) X = 0, each view's row of unit size.
+    rows = points[..., None] * camera[:, None, 2:] - camera[:, None, :2]
+    size = np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
+    rows = rows / np.maximum(size, 1e-12) * counts[..., None, None]
+    normal = of_groups(np.swapaxes(rows, 2, 3) @ rows)
+    place, good = _solve(normal[..., :3, :3], -normal[..., :3, 3])
+    good &= of_groups(counts) >= 2
+    place[~good] = 0.
+    for _ in range(steps):
+        seen = np.einsum('nij,nkj->nki', camera[:, :, :3], place[group]) \
+            + camera[:, None, :, 3]
+        depth = np.where(seen[..., 2:] > 1, seen[..., 2:], 1.)
+        flat = seen[..., :2] / depth
+        off = points - flat
+        slope = (camera[:, None, :2, :3]
+                 - flat[..., None] * camera[:, None, 2:, :3]) / depth[
+                     ..., None]
+        weight = counts / (1 + np.square(off).sum(-1) / scale**2)
+        weighted = np.swapaxes(slope, 2, 3) * weight[..., None, None]
+        step, _ = _solve(of_groups(weighted @ slope),
+                         of_groups((weighted @ off[..., None])[..., 0]))
+        length = np.linalg.norm(step, axis=-1, keepdims=True)
+        place += step * np.minimum(1, _STRIDE / np.maximum(length, 1e-12))
+    depth = np.einsum('nj,nkj->nk', camera[:, 2, :3], place[group]) \
+        + camera[:, None, 2, 3]
+    good &= of_groups(counts & (depth <= 1)) == 0
+    place[~good] = np.nan
+    return place
+
+
+def _solve(normal: np.ndarray, right: np.ndarray
+           ) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions (..., 3), and where there is one: (...,) bool."""
+    values = np.linalg.eigvalsh(normal)
+    good = values[..., 0] > 1e-6 * np.maximum(values[..., 2], 1e-300)
+    safe = np.where(good[..., None, None], normal, np.eye(3))
+    found = np.linalg.solve(safe, right[..., None])[..., 0]
+    return np.where(good[..., None], found, 0.), good
