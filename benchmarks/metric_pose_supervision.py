@@ -113,6 +113,9 @@ def config(data: str, method: str, labels: str, seed: int,
     if method == 'metric+uncertainty':
         cfg.model.head.uncertainty = dict()
         cfg.test_evaluator.append(dict(type='PoseSureness'))
+    # It only warns, of what the tables show.
+    cfg.custom_hooks = [h for h in cfg.custom_hooks
+                        if h['type'] != 'EmbeddingWatch']
     if tuning:
         cfg.test_dataloader = cfg.val_dataloader
         cfg.test_evaluator = cfg.val_evaluator

@@ -31,3 +31,5 @@ optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='MultiStepLR', milestones=[18, 24], gamma=0.1, by_epoch=True)]
 train_cfg = dict(max_epochs=30)
+
+custom_hooks = [*_base_.custom_hooks, dict(type='EmbeddingWatch')]

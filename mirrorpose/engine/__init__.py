@@ -3,6 +3,7 @@ from .adversarial_monitor import AdversarialMonitor
 from .amp import AutocastOptimWrapper
 from .checkpoint_hook import DurableCheckpointHook
 from .curriculum import CurriculumRunner
+from .embedding_watch import EmbeddingWatch
 from .hooks import AverageScores
 from .keypoint_observatory import KeypointObservatory
 from .loops import EpochTrainLoop, IterTrainLoop
@@ -14,7 +15,8 @@ from .runtime_info import LazyRuntimeInfoHook
 from .term_trust import TermTrust
 
 __all__ = ['AdversarialMonitor', 'AutocastOptimWrapper', 'AverageScores',
-           'CurriculumRunner', 'DurableCheckpointHook', 'EpochTrainLoop',
-           'IterTrainLoop', 'KeypointObservatory', 'LazyRuntimeInfoHook',
-           'NonFiniteGuard', 'PerChildDistributedDataParallel',
+           'CurriculumRunner', 'DurableCheckpointHook', 'EmbeddingWatch',
+           'EpochTrainLoop', 'IterTrainLoop', 'KeypointObservatory',
+           'LazyRuntimeInfoHook', 'NonFiniteGuard',
+           'PerChildDistributedDataParallel',
            'PerChildOptimWrapperConstructor', 'PoseRunner', 'TermTrust']

@@ -21,4 +21,5 @@ custom_hooks = [
     dict(type='NonFiniteGuard'),
     # Targets are standardised by the annotated training poses.
     dict(type='PoseStatistics'),
+    dict(type='EmbeddingWatch'),
 ]
