@@ -88,7 +88,18 @@ def detect_views(args: argparse.Namespace) -> None:
     found = detect(find, data)
     write_detections(args.out, found)
     print(f'\n{args.out}: {len(found.ids)} views, mean score '
-          f'{found.scores.mean():.2f}')
+          f'{found.scores.mean():.2f}{distance(data, found)}')
+
+
+def distance(data: Any, found: Any) -> str:
+    """How far from the true joints it was found, where those are seen."""
+    import numpy as np
+    off = np.linalg.norm(found.keypoints - data.keypoints, axis=-1)
+    off = off[(data.visible == 2) & np.isfinite(off)]
+    if not len(off):
+        return ''
+    return (f'; {off.mean():.1f} pixels of {data.size} from the true joints '
+            f'that are seen (median {np.median(off):.1f})')
 
 
 if __name__ == '__main__':
