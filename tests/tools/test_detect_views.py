@@ -48,8 +48,7 @@ def test_all_views_are_found(made, tmp_path, capsys):
         detections=made[3])
     assert len(data) == 24 and np.isfinite(data.keypoints).all()
     assert (data.keypoints >= -2).all() and (data.keypoints <= 50).all()
-    truth = MultiViewDataset(source, cache_dir=str(tmp_path / 'cache'),
-                             inputs='keypoints')
+    truth = MultiViewDataset(source, cache_dir=str(tmp_path / 'cache'))
     off = np.linalg.norm(data.keypoints - truth.keypoints, axis=-1)[
         truth.visible == 2]
     assert f'{off.mean():.1f} pixels of 48' in shown
