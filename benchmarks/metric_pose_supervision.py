@@ -10,7 +10,7 @@ labelled images: ``baseline`` regresses from the embedding and nothing else;
 training people; ``metric+identity`` the identity adversary. Beyond the paper:
 ``infonce``, the loss over all negatives instead of the hardest;
 ``triangulated``, which on detections lets the calibrated cameras tell the
-poses of un-annotated instants, with no metric loss; and at 5 % labels alone
+poses of un-annotated instants, with no metric loss, and both; and at 5 % labels alone
 ``metric+uncertainty`` (poses get no gradient of it; the errors of the surest
 are measured) and ``metric+consistency`` (of calibrated cameras).
 
@@ -57,9 +57,10 @@ METHODS = ('baseline', 'metric', 'metric+identity')
 #: Beyond the paper, and the labels at which they are run by default.
 OPTIONS: dict[str, tuple[str, ...]] = {
     'infonce': tuple(LABELS), 'triangulated': tuple(LABELS)[1:],
+    'infonce+triangulated': tuple(LABELS)[1:],
     'metric+uncertainty': ('5 %', ), 'metric+consistency': ('5 %', )}
 #: Of these, what stands beside the baseline.
-COMPARED = ('infonce', 'triangulated')
+COMPARED = ('infonce', 'triangulated', 'infonce+triangulated')
 #: 2D joints without noise: to triangulate them is to read the labels.
 TRUE_JOINTS = ('lifting', )
 RATES = (1e-3, 3e-3, 1e-2)
@@ -91,26 +92,29 @@ def config(data: str, method: str, labels: str, seed: int,
         plan['subjects'] = [first_person(cfg)]
     cfg.train_dataloader.dataset.annotated = plan
     cfg.optim_wrapper.optimizer.lr = chosen['rate']
-    loss = cfg.model.head.loss
-    if method == 'infonce':
-        loss.form = method
-    loss.loss_weight = dict(baseline=0., triangulated=0.,
-                            infonce=chosen['infonce']).get(
-                                method, chosen['metric'])
-    if method == 'triangulated':
+    loss, parts = cfg.model.head.loss, method.split('+')
+    for part in ('infonce', 'metric'):
+        if part in parts:
+            loss.loss_weight = chosen[part]
+            break
+    else:
+        loss.loss_weight = 0.
+    if 'infonce' in parts:
+        loss.form = 'infonce'
+    if 'triangulated' in parts:
         cfg.train_dataloader.dataset.triangulated = True
-    if method == 'metric+identity':
+    if 'identity' in parts:
         cfg.model.adversary.loss_weight = chosen['identity']
     else:
         cfg.model.adversary = None
-    if method == 'metric+consistency':
+    if 'consistency' in parts:
         cfg.model.consistency_weight = chosen['consistency']
     cfg.randomness = dict(seed=seed)
     cfg.val_evaluator = [dict(type='PoseErrors3D', frame='canonical')]
     # Retrieval is measured by retrieval_table.py.
     cfg.test_evaluator = [*cfg.val_evaluator,
                           dict(type='PoseErrors3D', frame='camera')]
-    if method == 'metric+uncertainty':
+    if 'uncertainty' in parts:
         cfg.model.head.uncertainty = dict()
         cfg.test_evaluator.append(dict(type='PoseSureness'))
     # It only warns, of what the tables show.
@@ -210,7 +214,7 @@ def methods_at(data: str, labels: str, methods: list[str] | None
     return [m for m in (*METHODS, *OPTIONS)
             if m in (methods or (*METHODS, *OPTIONS))
             and labels in OPTIONS.get(m, LABELS)
-            and not (m == 'triangulated' and data in TRUE_JOINTS)]
+            and not ('triangulated' in m and data in TRUE_JOINTS)]
 
 
 def run(data: str, seeds: list[int], labels: list[str],

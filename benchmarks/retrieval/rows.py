@@ -86,7 +86,8 @@ def runs(data: str, labels: Sequence[str] | None = None, seeds: int = 3,
     """
     return [Run(f'{method}/{share}', seed, root / data / (
         f'{method}/{share}/{seed}'.replace(' ', '')))
-            for share in labels or LABELS for method in methods_at(share, None)
+            for share in labels or LABELS
+            for method in methods_at(data, share, None)
             for seed in range(seeds)]
 
 

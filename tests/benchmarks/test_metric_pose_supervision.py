@@ -91,8 +91,8 @@ def test_all_methods_get_the_same_batches(tiny):
     assert weights == [
         (0., None, 0., False), (.1, None, 0., False), (.1, .03, 0., False),
         (.1, None, 0., False), (0., None, 0., False),
-        (.1, None, 0., True), (.1, None, .1, False)]
-    assert [c.model.head.loss.get('form') for c in cfgs].count('infonce') == 1
+        (.1, None, 0., False), (.1, None, 0., True), (.1, None, .1, False)]
+    assert [c.model.head.loss.get('form') for c in cfgs].count('infonce') == 2
 
 
 def test_which_rows_are_run(tiny, monkeypatch):
@@ -112,7 +112,7 @@ def test_which_rows_are_run(tiny, monkeypatch):
     bench.keep('synthetic', 'tuning', dict(chosen=dict(rate=1e-3, metric=.1,
                                                        identity=.03)))
     bench.run('synthetic', [0, 1], ['one', '5 %'])
-    assert len(asked) == 2 * (5 + 7)
+    assert len(asked) == 2 * (6 + 8)
     assert 'synthetic/metric+consistency/5%/1' in asked
 
 
