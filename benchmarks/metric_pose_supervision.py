@@ -10,9 +10,10 @@ labelled images: ``baseline`` regresses from the embedding and nothing else;
 training people; ``metric+identity`` the identity adversary. Beyond the paper:
 ``infonce``, the loss over all negatives instead of the hardest;
 ``triangulated``, which on detections lets the calibrated cameras tell the
-poses of un-annotated instants, with no metric loss, and both; and at 5 % labels alone
-``metric+uncertainty`` (poses get no gradient of it; the errors of the surest
-are measured) and ``metric+consistency`` (of calibrated cameras).
+poses of un-annotated instants, with no metric loss, and both; and at 5 %
+labels alone ``metric+uncertainty`` (poses get no gradient of it; the errors
+of the surest are measured) and ``metric+consistency`` (of calibrated
+cameras).
 
 Data: ``lifting`` (2D joints of captured motion under the Human3.6M rigs),
 ``synthetic`` (the embedded world's images) and ``mocap`` (captured motion
