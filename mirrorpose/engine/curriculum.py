@@ -27,6 +27,7 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,11 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
-from mmpose.registry import RUNNERS
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS, RUNNERS
 
 from ..utils.files import locked, write_text
+from ..utils.random_state import preserved
 from .checkpoint_hook import last_checkpoint, last_good_checkpoint
 from .runner import PoseRunner, resolve, set_everywhere
 
@@ -246,9 +249,34 @@ class CurriculumRunner:
                     and last_checkpoint(self.work_dir / name))
 
     # -- running ----------------------------------------------------------
+    def check_models(self, names: list[str]) -> None:
+        """Builds the models of stages, and lets them go.
+
+        A file that a later stage lacks is told of before hours of the
+        first.
+
+        Raises:
+            Exception: What building one raises; the log names its stage.
+        """
+        init_default_scope(self.cfg.get('default_scope') or 'mmpose')
+        for name in names:
+            cfg = copy.deepcopy(self.cfg)
+            stage = self.stages[self.stage_names.index(name)]
+            self._take_model(cfg, stage)
+            cfg.merge_from_dict(copy.deepcopy(stage.get('cfg') or {}))
+            try:
+                with preserved():
+                    MODELS.build(cfg.model)
+            except Exception:
+                print_log(f'curriculum: the model of the stage {name!r} '
+                          'cannot be built; nothing was trained',
+                          logger='current', level=logging.ERROR)
+                raise
+
     def train(self) -> None:
         """Runs what is left to run."""
         names = [self.only] if self.only else self.stage_names
+        self.check_models([n for n in names if not self.finished(n)][1:])
         for name in names:
             place = f'stage {self.stage_names.index(name) + 1} of ' \
                     f'{len(self.stages)}, {name!r}'

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.registry import RUNNERS
 
+from mirrorpose.engine import curriculum
 from mirrorpose.engine.curriculum import (
     CurriculumRunner,
     check_stages,
@@ -37,6 +38,28 @@ class TestCheckStages:
     def test_config_without_stages(self, tmp_path):
         with pytest.raises(ValueError, match='no stages'):
             CurriculumRunner(Config(dict(work_dir=str(tmp_path))))
+
+
+class TestModels:
+    """Mistakes of a later stage are told of before the first is trained."""
+
+    def test_a_later_stage(self, toy, tmp_path, monkeypatch):
+        said = []
+        monkeypatch.setattr(curriculum, 'print_log',
+                            lambda text, **_: said.append(text))
+        cfg = toy.cfg(tmp_path)
+        cfg.stages[-1]['cfg'] = dict(model=dict(no_such_option=1))
+        with pytest.raises(TypeError, match='no_such_option'):
+            CurriculumRunner(cfg).train()
+        assert repr(cfg.stages[-1]['name']) in said[0]
+        assert 'nothing was trained' in said[0]
+        assert not any(tmp_path.rglob('*.pth'))
+
+    def test_nothing_is_drawn(self, toy, tmp_path):
+        runner = CurriculumRunner(toy.cfg(tmp_path))
+        before = torch.get_rng_state()
+        runner.check_models(runner.stage_names)
+        assert torch.equal(before, torch.get_rng_state())
 
 
 class TestStageConfig:
