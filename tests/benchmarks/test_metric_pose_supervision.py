@@ -95,6 +95,17 @@ def test_all_methods_get_the_same_batches(tiny):
     assert [c.model.head.loss.get('form') for c in cfgs].count('infonce') == 2
 
 
+def test_pixels_begin_at_the_recognizer(tiny, monkeypatch):
+    monkeypatch.setitem(bench.CONFIGS, 'pixels', bench.CONFIGS['synthetic'])
+    with pytest.raises(SystemExit, match='recognizer_views_synthetic.py'):
+        bench.config('pixels', 'metric', '5 %', 0, bench.CHOSEN)
+    (tiny / bench.RECOGNIZER).parent.mkdir(parents=True)
+    (tiny / bench.RECOGNIZER).touch()
+    cfg = bench.config('pixels', 'metric', '5 %', 0, bench.CHOSEN)
+    assert cfg.model.backbone.init_cfg.checkpoint == bench.RECOGNIZER
+    assert cfg.train_dataloader.dataset.get('inputs', 'image') == 'image'
+
+
 def test_which_rows_are_run(tiny, monkeypatch):
     def asked_for(data, labels, methods=None):
         return bench.methods_at(data, labels, methods)
@@ -104,6 +115,8 @@ def test_which_rows_are_run(tiny, monkeypatch):
     assert asked_for('mocap', 'all') == [*bench.METHODS, 'infonce']
     assert asked_for('lifting', '1 %') == [*bench.METHODS, 'infonce']
     assert asked_for('mocap', '1 %', ['metric']) == ['metric']
+    assert asked_for('pixels', 'one') == ['baseline', 'metric', 'infonce']
+    assert not asked_for('pixels', '1 %')
     asked = []
     monkeypatch.setattr(bench, 'trained', lambda cfg, name: (
         asked.append(name), {bench.KEY: 1.})[1])
