@@ -2,7 +2,8 @@
 
 A run is named row, poses and seed, as ``keypointgan_all_0``. Poses are ``all``
 of the embedded world's other people, 50, 500 or 5000 of them, or ``mocap``
-(captured motion, projected); or, for real frames, ``people`` and ``faces``.
+(captured motion, projected); or, for real frames, ``people``, ``silhouettes``
+and ``faces``.
 The row ``supervised`` is the recognizer that learns from the labels of the
 same frames (:mod:`.supervised`). ``regressor_POSES`` is KeypointGAN's
 regressor, pre-trained on the poses alone; all rows and seeds begin at it.
@@ -74,7 +75,7 @@ TPS = 'tps'
 SUPERVISED, PRETRAINING = 'supervised', 'regressor'
 #: Which poses, and the data that they and the images come from.
 POSES = ('all', '50', '500', '5000', 'mocap')
-REAL = ('people', 'faces')
+REAL = ('people', 'silhouettes', 'faces')
 #: Poses of captured motion in the joints of the embedded world's config.
 MOCAP = dict(
     type='MotionPoses', part='all', stride=30,
@@ -175,8 +176,8 @@ def parts(name: str) -> tuple[str, str, int]:
             poses not in known) or not seed.isdigit():
         raise ValueError(
             'a run is named like keypointgan_all_0: one of '
-            f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (supervised_all, '
-            'supervised_people and supervised_faces only), a seed; or '
+            f'{[*ROWS, SUPERVISED]}, one of {POSES + REAL} (of '
+            f'{SUPERVISED} all and {REAL} only), a seed; or '
             f'like regressor_all; with one of {[*OPTIONS, TPS]} after the '
             'row, as '
             f'keypointgan-paper_all_0; got {name!r}')

@@ -23,7 +23,7 @@ from mmpose.structures import PoseDataSample
 
 from mirrorpose.datasets.crops.draws import uniforms
 from mirrorpose.datasets.frames.clips import shared_clips
-from mirrorpose.datasets.frames.pairs import FramePairDataset
+from mirrorpose.datasets.frames.pairs import FrameDataset, FramePairDataset
 from mirrorpose.datasets.frames.tps import TpsSampler
 
 #: Between Phi and eta.
@@ -46,17 +46,21 @@ class LabelledFrames(FramePairDataset):
         scale (float): Of the scale around 1. Defaults to 0.1.
         shift (float): In sides of the image. Defaults to 0.05.
         mirror (float): Chance of a mirrored frame. Defaults to 0.5.
+        stills (bool): Clips have a single frame, as in ``StillPairDataset``.
+            Defaults to False.
     """
 
     def __init__(self, sources: Sequence[Mapping], joints: str,
                  size: int = 128, rotation: float = 15., scale: float = .1,
-                 shift: float = .05, mirror: float = .5, **kwargs) -> None:
+                 shift: float = .05, mirror: float = .5,
+                 stills: bool = False, **kwargs) -> None:
+        self.stills = stills
         self.affine = TpsSampler(size, rotation, scale, shift, None)
         self.mirror = mirror
         super().__init__(sources, joints, size, **kwargs)
 
     def _rows(self) -> np.ndarray:
-        rows = super()._rows()
+        rows = FrameDataset._rows(self) if self.stills else super()._rows()
         return rows[self.store.visible[rows].any(1)]
 
     def get_batch(self, indices: Sequence[int],
@@ -110,8 +114,10 @@ def configure(cfg: Config) -> None:
         backbone=dict(model.backbone, out_channels=MAPS),
         head=dict(model.head, in_channels=MAPS),
         test_cfg=dict(flip_test=False))
+    frames = cfg.train_dataloader.dataset.frames
     cfg.train_dataloader.dataset = dict(
-        cfg.train_dataloader.dataset.frames, type='LabelledFrames')
+        frames, type='LabelledFrames',
+        stills=frames.type == 'StillPairDataset')
     cfg._cfg_dict['optim_wrapper'] = ConfigDict(
         type='AutocastOptimWrapper', clip_grad=dict(max_norm=1.),
         optimizer=dict(type='Adam', lr=1e-3))

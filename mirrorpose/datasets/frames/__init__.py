@@ -6,7 +6,13 @@ from .files import FrameFolders, VideoFiles
 from .pairs import FramePairDataset
 from .pose_sources import DatasetPoses, FramePoses, MotionPoses, PoseSource
 from .poses import UnpairedPoseDataset
-from .real import FaceClips, MultiviewCrops, VideoCrops, ViewFrames
+from .real import (
+    FaceClips,
+    MultiviewCrops,
+    SilhouetteStills,
+    VideoCrops,
+    ViewFrames,
+)
 from .sources import FrameSource
 from .stills import StillPairDataset
 from .store import FrameStore
@@ -18,7 +24,7 @@ __all__ = [
     'Clip', 'DatasetPoses', 'FaceClips', 'FrameArchive', 'FrameCache',
     'FrameFolders', 'FramePairDataset', 'FramePoses', 'FrameSource',
     'FrameStore', 'MotionPoses', 'MultiviewCrops', 'PoseSource',
-    'StillPairDataset', 'SyntheticClips', 'TpsSampler', 'UnpairedDataset',
-    'UnpairedPoseDataset', 'VideoCrops', 'VideoFiles', 'ViewFrames',
-    'shared_clips'
+    'SilhouetteStills', 'StillPairDataset', 'SyntheticClips', 'TpsSampler',
+    'UnpairedDataset', 'UnpairedPoseDataset', 'VideoCrops', 'VideoFiles',
+    'ViewFrames', 'shared_clips'
 ]

@@ -1,8 +1,9 @@
-"""Real frames in layouts of their own: views, crops, faces."""
+"""Real frames in layouts of their own: views, crops, faces, people."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmpose.registry import DATASETS
@@ -11,10 +12,10 @@ from mirrorpose.structures.skeleton import Skeleton
 
 from ..joint_names import named_skeleton
 from ..reading import read_image
-from ..zip_backend import zip_path
+from ..zip_backend import split_zip_path, zip_path
 from .archives import known_or_named, load_arrays
 from .clips import Clip, digest
-from .files import ImageFileSource, file_stamp
+from .files import ImageFileSource, file_stamp, read_images
 
 #: BlazePose's 33 landmarks (MediaPipe's order); those that no joint set of
 #: mirrorpose names are left without counterpart.
@@ -234,3 +235,52 @@ class VideoCrops(ImageFileSource):
                                   for t in data[f'{name}_frame']),
                 digest(stamp), found[..., :2], visible.astype(np.uint8)))
         return out
+
+
+@DATASETS.register_module()
+class SilhouetteStills(ImageFileSource):
+    """People of an annotated data set with silhouettes, one image a clip.
+
+    A person whose silhouette fails the data set's quality gate is left out,
+    so that with ``masks=True`` everybody stands before black.
+
+    Args:
+        dataset (dict): An ``LspDataset`` without pipeline and silhouettes.
+        name (str): As its ids begin. Defaults to ``'lspet'``.
+        others: See :class:`FrameSource`. Groups are people.
+    """
+
+    def __init__(self, dataset: Mapping, name: str = 'lspet',
+                 **kwargs) -> None:
+        super().__init__(name, **kwargs)
+        self.config = dict(dataset)
+        self._masks: dict[str, str] = {}
+
+    def scan(self, root: Path) -> list[Clip]:
+        """Builds the data set; reads no image."""
+        data: Any = DATASETS.build(dict(
+            self.config, data_root=str(root), with_silhouette=True,
+            serialize_data=False, pipeline=[]))
+        self.skeleton = Skeleton.from_metainfo(data.metainfo)
+        archives = {split_zip_path(person[key])[0]
+                    for person in data.data_list[:1]
+                    for key in ('img_path', 'silhouette_path')}
+        stamp = digest(*(file_stamp(Path(a)) for a in sorted(archives)))
+        out = []
+        for person in data.data_list:
+            if not person['silhouette_good']:
+                continue
+            path = str(person['img_path'])
+            self._masks[path] = str(person['silhouette_path'])
+            one = str(person['id']).removeprefix(f'{self.name}/')
+            out.append(Clip(
+                one, one, (path, ), stamp,
+                np.asarray(person['keypoints'], np.float32),
+                (np.asarray(person['keypoints_visible']) > 0).astype(
+                    np.uint8)))
+        return out
+
+    def masks(self, clip: Clip) -> Iterator[np.ndarray]:
+        """Reads the silhouettes."""
+        return (m[..., 0] for m in read_images(
+            [self._masks[f] for f in clip.frames]))

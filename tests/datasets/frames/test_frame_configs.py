@@ -12,8 +12,9 @@ from mirrorpose.structures import Skeleton
 
 BASE = Path(__file__).resolve().parents[3] / 'configs/_base_/datasets'
 NAMES = ('synthetic_frames', 'people_frames', 'faces_frames',
-         'simple_human36m', 'human36m_frames', 'mpi_inf_3dhp_prior',
-         'penn_action_frames', 'voxceleb2_frames', 'cathead_frames')
+         'silhouettes_frames', 'simple_human36m', 'human36m_frames',
+         'mpi_inf_3dhp_prior', 'penn_action_frames', 'voxceleb2_frames',
+         'cathead_frames')
 
 
 def load(name):
@@ -36,7 +37,7 @@ def test_one_joint_set_and_size(name):
         assert len(Skeleton.from_name(cfg.joints).index(*joints)) == 17
 
 
-@pytest.mark.parametrize('name', NAMES[3:])
+@pytest.mark.parametrize('name', NAMES[4:])
 def test_missing_data_name_the_command(name, tmp_path, monkeypatch):
     monkeypatch.setenv('MIRRORPOSE_DATA', str(tmp_path))
     cfg = load(name)
@@ -59,6 +60,22 @@ def shrink(node):
     elif isinstance(node, (list, tuple)):
         for value in node:
             shrink(value)
+
+
+def test_silhouettes(data_root):
+    """Real people before black; nobody's pose goes with his image."""
+    cfg = load('silhouettes_frames')
+    train = DATASETS.build(cfg.train_dataloader.dataset)
+    val = DATASETS.build(cfg.val_dataloader.dataset)
+    fit, held = DATASETS.build(cfg.test_dataloader.dataset).datasets
+    assert len(train.frames) > 3000 and len(held) > 700 and len(val) > 200
+    assert fit.clips() == train.frames.clips()
+    sides = [train.frames.clips(), train.poses.clips(), val.clips(),
+             held.clips()]
+    assert not any(a & b for i, a in enumerate(sides) for b in sides[:i])
+    corners = np.asarray(held[0]['inputs'])[:, [0, 0, -1, -1],
+                                            [0, -1, 0, -1]]
+    assert not corners.any()
 
 
 def test_synthetic_world():
