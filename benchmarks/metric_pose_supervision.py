@@ -79,7 +79,7 @@ WEIGHTS = dict(metric=(.03, .1, .3), identity=(.01, .03, .1),
 CHOSEN = dict(rate=1e-3, metric=.1, identity=.03, consistency=.1,
               infonce=.1)
 KEY = 'canonical_frame/MPJPE'
-SURE = tuple(f'sureness/{k}' for k in (
+SURE = tuple(f'canonical_sureness/{k}' for k in (
     'MPJPE@25', 'MPJPE@50', 'MPJPE@100', 'best@50', 'rank_correlation'))
 
 

@@ -19,8 +19,8 @@ from mirrorpose.datasets.keyed import sample_keys
 from mirrorpose.datasets.multiview import MultiViewDataset
 from mirrorpose.datasets.multiview.packing import normalised_keypoints
 from mirrorpose.evaluation.retrieval_protocol import Samples, make_samples
-from mirrorpose.models.metric_pose.canonical import encode_rotation
 from mirrorpose.structures import Skeleton
+from mirrorpose.structures.canonical import encode_rotation
 
 ROOT = Path(__file__).resolve().parents[2]
 SKELETON = Skeleton.from_name('h36m_17')

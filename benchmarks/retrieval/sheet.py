@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mirrorpose.evaluation.retrieval_protocol import VARIANTS, near_ranges
-from mirrorpose.models.metric_pose.canonical import to_camera
+from mirrorpose.structures.canonical import to_camera
 from mirrorpose.utils.files import write_atomically
 from mirrorpose.visualization.drawing import draw_skeleton, png
 from mirrorpose.visualization.gallery import Row, Tile

@@ -19,10 +19,10 @@ _SPREAD = Limit(
     'below', .3,
     'the embeddings of all images are nearly alike, so that the metric loss '
     'has nothing to tell apart and stays near its margin',
-    "Set form='infonce' in the metric loss (model.head.loss of "
-    'MetricPoseRegressor), lower its loss_weight, or raise its warm_up: the '
-    'hardest negatives of a network that has not learnt yet drive all to '
-    'one point.')
+    "Set form='infonce' of HardNetLoss (model.head.loss of "
+    'MetricPoseRegressor), lower loss_weight, or raise warm_up: the hardest '
+    'negatives of a network that has not learnt yet drive all to one point.'
+    ' Of another loss, take another or less of it.')
 
 
 @HOOKS.register_module()

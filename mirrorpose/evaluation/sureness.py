@@ -30,20 +30,19 @@ class PoseSureness(BaseMetric):
             to ``'canonical'``.
         shares (Sequence[float]): S, per cent. Defaults to (25, 50, 100).
         collect_device (str): Defaults to ``'cpu'``.
-        prefix (str, optional): Defaults to ``'sureness'``.
+        prefix (str, optional): Defaults to ``'canonical_sureness'`` or
+            ``'camera_sureness'``, by the frame.
 
     Raises:
         ValueError: A share is not in (0, 100].
     """
-
-    default_prefix = 'sureness'
 
     def __init__(self, key: str = 'embedding_variance',
                  frame: str = 'canonical',
                  shares: Sequence[float] = (25, 50, 100),
                  collect_device: str = 'cpu',
                  prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
+        super().__init__(collect_device, prefix or f'{frame}_sureness')
         if not shares or not all(0 < s <= 100 for s in shares):
             raise ValueError(f'shares lie in (0, 100], got {tuple(shares)}')
         self.key, self.shares = key, tuple(shares)

@@ -160,4 +160,4 @@ def test_rows_of_options_are_trained(tiny, capsys):
     bench.table('synthetic')
     shown = capsys.readouterr().out
     assert 'metric+consistency, 5 %, 1 seeds' in shown
-    assert 'sureness/rank_correlation' in shown
+    assert 'canonical_sureness/rank_correlation' in shown

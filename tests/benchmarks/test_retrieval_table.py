@@ -278,7 +278,7 @@ def test_the_page(tiny, found):
         ('baseline', 0, 100.), ('baseline', 1, 110.), ('metric', 0, 80.),
         ('metric', 1, 99.))}
     labels['metric+uncertainty/5 %/1'] = {
-        'canonical_frame/MPJPE': 98.01, 'sureness/MPJPE@50': 77.}
+        'canonical_frame/MPJPE': 98.01, 'canonical_sureness/MPJPE@50': 77.}
     text = tables.page(dict(lifting=dict(rows=labels)), dict(lifting=made))
     # 20 % and 10 %: 15, and 12.7 times the standard error of 5
     assert ('| 5 % | 105.0 ± 7.1 (2) | 89.5 ± 13.4 (2) | – | '

@@ -51,9 +51,10 @@ def test_reads_samples():
     metric.process({}, held)
     found = metric.evaluate(len(held))
     order = np.argsort(doubts)[:10]
-    assert found['sureness/MPJPE@50'] == pytest.approx(
+    assert found['canonical_sureness/MPJPE@50'] == pytest.approx(
         np.array(errors)[order].mean())
-    assert found['sureness/MPJPE@100'] == pytest.approx(np.mean(errors))
+    assert found['canonical_sureness/MPJPE@100'] == pytest.approx(
+        np.mean(errors))
     del held[0]['pred_instances']['embedding_variance']
     with pytest.raises(ValueError, match=r'uncertainty=dict\(\)'):
         metric.process({}, held[:1])

@@ -96,8 +96,9 @@ class MultiViewDataset(Dataset):
         min_score (float): Detections of less count as not found. Defaults
             to 0.
         triangulated (bool): Instants without annotation get the 3D joints
-            that the 2D joints of their calibrated cameras imply
-            (:func:`triangulate`). Labels are made of these, with
+            that the ``detections`` of their calibrated cameras imply
+            (:func:`triangulate`; lens distortion is not undone, 9 mm with
+            Human3.6M's lenses). Labels are made of these, with
             ``pose_annotated`` 1; ``view_groups`` and ``pose_statistics``
             count annotated ones alone. Not in ``test_mode``. Defaults to
             False.
@@ -114,7 +115,8 @@ class MultiViewDataset(Dataset):
 
     Raises:
         FileNotFoundError: Data are missing.
-        ValueError: An argument is out of range, or nothing is left.
+        ValueError: An argument is out of range, nothing is left, or
+            triangulation has no two calibrated cameras of any instant.
     """
 
     METAINFO: dict = SKELETON.metainfo()
@@ -158,6 +160,11 @@ class MultiViewDataset(Dataset):
         if detections is not None and inputs != 'keypoints':
             raise ValueError("detections are 2D joints: set "
                              "inputs='keypoints'")
+        if triangulated and detections is None:
+            raise ValueError(
+                'triangulated=True without detections would read the true '
+                '2D joints of un-annotated instants, which are labels; give '
+                'detections (tools/detect_views.py makes them)')
         self.inputs, self.test_mode, self.seed = inputs, test_mode, seed
         self._metainfo = parse_pose_metainfo(
             dict(metainfo or self.METAINFO))
@@ -234,6 +241,11 @@ class MultiViewDataset(Dataset):
             self.keypoints[rows], self.visible[rows] > 0, group,
             self.K[rows], self.R[rows], self.t[rows],
             scale=self.size * TRIANGULATION_SCALE)
+        if len(implied) and not np.isfinite(implied).any():
+            raise ValueError(
+                f'{where}: triangulated=True, but no instant without '
+                'annotation has a joint that two calibrated cameras have '
+                'found; calibrate them, or leave it False')
         self.poses[instants] = implied
         self._told = np.ones_like(self.annotated)
         print_log(

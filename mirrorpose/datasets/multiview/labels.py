@@ -4,6 +4,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from mirrorpose.structures.canonical import canonical_pose
+
 from .views import ROOT, SKELETON
 
 
@@ -29,9 +31,6 @@ def view_labels(poses: np.ndarray, up: np.ndarray, known: np.ndarray,
         ``pose_annotated`` (N,), ``intrinsics`` (N, 3, 3) and ``extrinsics``
         (N, 3, 4), float32. Mirrored views are those of a mirrored world.
     """
-    # Here, as models import data sets.
-    from mirrorpose.models.metric_pose.canonical import canonical_pose
-
     K, R, t = K.copy(), np.asarray(R), np.asarray(t)
     down = -np.einsum('nij,nj->ni', R, up)
     down[~known] = (0, 1, 0)

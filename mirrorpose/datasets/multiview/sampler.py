@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.logging import print_log
 from mmpose.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
@@ -128,6 +129,11 @@ class ViewGroupSampler(Sampler):
                 f'largest has {count.max(initial=0)}), and a single view has '
                 'no partner: take more cameras, or fewer views_per_group '
                 '(2 at least)')
+        if not keep.all():
+            print_log(
+                f'ViewGroupSampler: {int((~keep).sum())} of {len(keep)} view '
+                f'groups have fewer than {self.views_per_group} views and '
+                'are left out', 'current')
         self.views = [table['index'][order[f:f + c]] for f, c in zip(
             first[keep], count[keep])]
         rows = order[first[keep]]

@@ -21,7 +21,8 @@ def triangulate(points: np.ndarray, found: np.ndarray, group: np.ndarray,
         points (np.ndarray): (N, J, 2) pixels, of N views.
         found (np.ndarray): (N, J) bool, which of them count.
         group (np.ndarray): (N,) int, 0 to G - 1.
-        K (np.ndarray): (N, 3, 3).
+        K (np.ndarray): (N, 3, 3). Lens distortion is no part of it, and is
+            not undone.
         R (np.ndarray): (N, 3, 3), world to camera.
         t (np.ndarray): (N, 3) mm. Views with NaN in their calibration do
             not count.

@@ -109,6 +109,9 @@ class HardNetLoss(nn.Module):
             closer in time are no negatives. Defaults to 1.
         within_subject (bool): Only images of the same subject are
             negatives. Defaults to True.
+        within_sequence (bool): Only images of the same sequence are: for
+            data whose sequences differ in clothes or place, as those of
+            MPI-INF-3DHP do. Defaults to False.
         duplicate_floor (float): Images with a smaller distance are no
             negatives. Defaults to 0.008 (HardNet's).
         pose_floor (float, optional): Images whose poses have a smaller mean
@@ -134,6 +137,7 @@ class HardNetLoss(nn.Module):
                  candidates: str = 'all',
                  near_seconds: float = 1.,
                  within_subject: bool = True,
+                 within_sequence: bool = False,
                  duplicate_floor: float = 0.008,
                  pose_floor: float | None = None,
                  all_ranks: bool = True,
@@ -160,6 +164,7 @@ class HardNetLoss(nn.Module):
         self.anchor_swap, self.pairs = anchor_swap, pairs
         self.candidates, self.near_seconds = candidates, near_seconds
         self.within_subject, self.pose_floor = within_subject, pose_floor
+        self.within_sequence = within_sequence
         self.duplicate_floor, self.all_ranks = duplicate_floor, all_ranks
         self.loss_weight, self.warm_up = loss_weight, int(warm_up)
         if warm_up:
@@ -180,6 +185,8 @@ class HardNetLoss(nn.Module):
             self.near_seconds) & (spread >= self.duplicate_floor)
         if self.within_subject:
             out &= views.subject[:, None] == views.subject
+        if self.within_sequence:
+            out &= views.sequence[:, None] == views.sequence
         if similarity is not None and self.pose_floor is not None:
             out &= similarity >= self.pose_floor
         return out

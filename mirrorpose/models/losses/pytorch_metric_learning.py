@@ -29,8 +29,8 @@ class PytorchMetricLearningLoss(HardNetLoss):
         loss (dict): ``type``, a name in ``pytorch_metric_learning.losses``,
             and its arguments, e.g. ``dict(type='NTXentLoss',
             temperature=0.1)``.
-        near_seconds, within_subject, duplicate_floor, pose_floor,
-            all_ranks, loss_weight: As in :class:`HardNetLoss`.
+        near_seconds, within_subject, within_sequence, duplicate_floor,
+            pose_floor, all_ranks, loss_weight: As in :class:`HardNetLoss`.
 
     Raises:
         ImportError: The package is not installed.
@@ -39,11 +39,13 @@ class PytorchMetricLearningLoss(HardNetLoss):
 
     def __init__(self, loss: dict, near_seconds: float = 1.,
                  within_subject: bool = True,
+                 within_sequence: bool = False,
                  duplicate_floor: float = 0.008,
                  pose_floor: float | None = None, all_ranks: bool = True,
                  loss_weight: float = 1.) -> None:
         super().__init__(
             near_seconds=near_seconds, within_subject=within_subject,
+            within_sequence=within_sequence,
             duplicate_floor=duplicate_floor, pose_floor=pose_floor,
             all_ranks=all_ranks, loss_weight=loss_weight)
         try:

@@ -1,12 +1,13 @@
 """Metric pose: 3D from one image, by the likeness of views."""
-from .batch import MetricPoseLabels, read_labels
-from .canonical import (
+from mirrorpose.structures.canonical import (
     canonical_pose,
     decode_rotation,
     encode_rotation,
     mirrored,
     to_camera,
 )
+
+from .batch import MetricPoseLabels, read_labels
 from .heads import MetricPoseHead, MetricPoseOutput
 from .metric_pose import MetricPoseRegressor
 from .statistics import PoseStatistics

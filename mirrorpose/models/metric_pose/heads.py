@@ -14,11 +14,16 @@ from mmpose.utils.tensor_utils import to_numpy
 from torch import Tensor, nn
 
 from mirrorpose.structures import Skeleton
+from mirrorpose.structures.canonical import (
+    ANGLES,
+    decode_rotation,
+    encode_rotation,
+    to_camera,
+)
 
 from ..heads.embedding_head import Embedding, EmbeddingHead
 from ..pose.gathering import joint_mean
 from .batch import MetricPoseLabels, read_labels
-from .canonical import ANGLES, decode_rotation, encode_rotation, to_camera
 from .uncertainty import EmbeddingUncertainty
 
 POSE_FORMS = ('standardised', 'millimetres')

@@ -8,6 +8,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATA_SAMPLERS
 from scipy.optimize import least_squares
 
+from mirrorpose.datasets.multiview.detections import (
+    Detections,
+    write_detections,
+)
 from mirrorpose.datasets.multiview.triangulation import triangulate
 
 VIEWS = 4
@@ -126,13 +130,21 @@ def test_bad_arguments(scene, change, told):
 
 
 # -- as labels ---------------------------------------------------------------
-FEW = dict(inputs='keypoints', annotated=dict(fraction=.25, seed=0))
+@pytest.fixture
+def few(make_views, tmp_path):
+    """A quarter is annotated; a recognizer that finds the true joints."""
+    data = make_views()
+    write_detections(tmp_path / 'found.npz', Detections(
+        data.ids, data.keypoints, np.ones(data.visible.shape, np.float32),
+        data.size))
+    return dict(inputs='keypoints', annotated=dict(fraction=.25, seed=0),
+                detections=str(tmp_path / 'found.npz'))
 
 
-def test_labels_of_instants_without_annotation(make_views):
+def test_labels_of_instants_without_annotation(make_views, few):
     """From true 2D joints: nearly the truth, and annotated ones as before."""
     truth = make_views(inputs='keypoints')
-    plain, made = make_views(**FEW), make_views(triangulated=True, **FEW)
+    plain, made = make_views(**few), make_views(triangulated=True, **few)
     rows = np.arange(len(made))
     want, without, have = (d.labels(rows) for d in (truth, plain, made))
     annotated = plain.view_groups()['annotated']
@@ -151,27 +163,27 @@ def test_labels_of_instants_without_annotation(make_views):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_truth_is_not_looked_at(make_views):
+def test_the_truth_is_not_looked_at(make_views, few):
     """What un-annotated instants get is of their 2D joints alone."""
-    made = make_views(triangulated=True, **FEW)
-    wrong = make_views(**FEW)
+    made = make_views(triangulated=True, **few)
+    wrong = make_views(**few)
     wrong.poses = np.where(wrong.annotated[:, None, None], wrong.poses, 1e6)
     wrong._triangulate('')
     np.testing.assert_array_equal(made.poses, wrong.poses)
 
 
-def test_tests_keep_their_labels(make_views):
-    a, b = (make_views(test_mode=True, triangulated=t, **FEW)
+def test_tests_keep_their_labels(make_views, few):
+    a, b = (make_views(test_mode=True, triangulated=t, **few)
             for t in (False, True))
     np.testing.assert_array_equal(a.poses, b.poses)
 
 
-def test_batches_of_the_sampler_stay(make_views):
+def test_batches_of_the_sampler_stay(make_views, few):
     """Triangulated or not, the same views come in the same order."""
     init_default_scope('mmpose')
     orders = []
     for triangulated in (False, True):
-        data = make_views(triangulated=triangulated, **FEW)
+        data = make_views(triangulated=triangulated, **few)
         sampler = DATA_SAMPLERS.build(
             dict(type='ViewGroupSampler', views_per_group=2,
                  groups_per_batch=4, annotated_groups=1,
@@ -179,3 +191,18 @@ def test_batches_of_the_sampler_stay(make_views):
             default_args=dict(dataset=data))
         orders.append(list(sampler))
     assert orders[0] == orders[1]
+
+
+def test_true_joints_are_no_detections(make_views):
+    with pytest.raises(ValueError, match='detect_views.py'):
+        make_views(inputs='keypoints', triangulated=True)
+
+
+def test_no_camera_has_found_anything(make_views, few, tmp_path):
+    data = make_views()
+    write_detections(tmp_path / 'none.npz', Detections(
+        data.ids, np.full_like(data.keypoints, np.nan),
+        np.ones(data.visible.shape, np.float32), data.size))
+    with pytest.raises(ValueError, match='two calibrated cameras'):
+        make_views(triangulated=True, **dict(
+            few, detections=str(tmp_path / 'none.npz')))

@@ -79,6 +79,8 @@ def pairs_by_loops(x, views, loss, poses, annotated):
             return False
         if loss.within_subject and u[i] != u[j]:
             return False
+        if loss.within_sequence and q[i] != q[j]:
+            return False
         if q[i] == q[j] and abs(t[i] - t[j]) < loss.near_seconds - 1e-6:
             return False
         if loss.pose_floor and annotated[i] and annotated[j]:
@@ -106,8 +108,9 @@ def pairs_by_loops(x, views, loss, poses, annotated):
 @pytest.mark.parametrize('pairs', ['all', 'first'])
 @pytest.mark.parametrize('candidates', ['all', 'place'])
 @pytest.mark.parametrize('options', [
-    dict(), dict(within_subject=False), dict(near_seconds=0.),
-    dict(anchor_swap=False), dict(pose_floor=1.5, near_seconds=0.),
+    dict(), dict(within_subject=False), dict(within_sequence=True),
+    dict(near_seconds=0.), dict(anchor_swap=False),
+    dict(pose_floor=1.5, near_seconds=0.),
     dict(duplicate_floor=.9), dict(form='infonce'),
     dict(form='infonce', temperature=.5, pose_floor=1.5, near_seconds=0.)])
 def test_masks_by_two_loops(pairs, candidates, options):
@@ -129,9 +132,10 @@ def test_masks_by_two_loops(pairs, candidates, options):
 def test_every_mask_matters():
     views, x = mixed(), unit(len(mixed().group), seed=3)
     values = [float(HardNetLoss(**o)(x, views)['loss_metric']) for o in (
-        dict(), dict(within_subject=False), dict(near_seconds=0.),
-        dict(duplicate_floor=.9), dict(candidates='place'),
-        dict(pairs='first'), dict(anchor_swap=False))]
+        dict(), dict(within_subject=False), dict(within_sequence=True),
+        dict(near_seconds=0.), dict(duplicate_floor=.9),
+        dict(candidates='place'), dict(pairs='first'),
+        dict(anchor_swap=False))]
     assert len(set(values)) == len(values)
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from mmpose.registry import MODELS
 from view_batches import labels, mixed, unit
 
 from mirrorpose.models.losses import PytorchMetricLearningLoss
+from mirrorpose.models.pose.views import ViewLabels
+from mirrorpose.testing import run_processes
 
 INSTALLED = importlib.util.find_spec('pytorch_metric_learning') is not None
 
@@ -63,14 +66,19 @@ class PairLoss(torch.nn.Module):
             - (embeddings[a] * embeddings[p]).sum())
 
 
-@pytest.fixture
-def package(monkeypatch):
-    """Something in the place of the package, whether it is there or not."""
+def stub() -> tuple[types.ModuleType, types.ModuleType]:
+    """What stands in the place of the package and its losses."""
     made, losses = (types.ModuleType('pytorch_metric_learning' + part)
                     for part in ('', '.losses'))
     made.losses, losses.PairLoss = losses, PairLoss
-    monkeypatch.setitem(sys.modules, made.__name__, made)
-    monkeypatch.setitem(sys.modules, losses.__name__, losses)
+    return made, losses
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """Something in the place of the package, whether it is there or not."""
+    for module in stub():
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(PairLoss, 'calls', [])
 
 
@@ -123,6 +131,55 @@ def test_adapter_hands_over_pairs(package, floor):
                                .5 * 2. * (want * (y @ y.T)).sum())
     found['loss_metric'].backward()
     torch.testing.assert_close(x.grad, (want + want.T) @ y)
+
+
+# -- several processes --------------------------------------------------------
+def adapter_loss(model, x, views):
+    out = torch.nn.functional.normalize(model(x))
+    return PytorchMetricLearningLoss(dict(type='PairLoss'))(
+        out, views)['loss_metric']
+
+
+def joint_batch():
+    views = mixed(1)
+    order = views.group.argsort(stable=True)
+    views = ViewLabels(*(v[order] for v in views))
+    first = int((views.group < 8).sum())
+    return torch.randn(len(order), 7, generator=torch.Generator()
+                       .manual_seed(2)), views, first
+
+
+def net():
+    torch.manual_seed(1)
+    return torch.nn.Linear(7, 6)
+
+
+def work(rank: int, folder: Path) -> dict:
+    """One of two processes, wrapped as mmengine wraps models."""
+    from torch.nn.parallel import DistributedDataParallel
+    for module in stub():
+        sys.modules[module.__name__] = module
+    x, views, first = joint_batch()
+    rows = slice(0, first) if rank == 0 else slice(first, None)
+    model = DistributedDataParallel(net())
+    value = adapter_loss(model, x[rows], ViewLabels(*(v[rows]
+                                                      for v in views)))
+    value.backward()
+    return dict(loss=value.detach(), grad=model.module.weight.grad)
+
+
+def test_two_processes_are_one(package, tmp_path):
+    model = net()
+    x, views, first = joint_batch()
+    value = adapter_loss(model, x, views)
+    value.backward()
+    for rank in run_processes(f'{__file__}:work', 2, tmp_path):
+        torch.testing.assert_close(rank['loss'], value.detach())
+        torch.testing.assert_close(rank['grad'], model.weight.grad)
+    alone = net()  # the test can fail
+    adapter_loss(alone, x[:first], ViewLabels(*(v[:first] for v in views))
+                 ).backward()
+    assert (alone.weight.grad - model.weight.grad).abs().max() > 1e-3
 
 
 def test_adapter_without_pairs_and_errors(package):

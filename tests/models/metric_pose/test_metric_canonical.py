@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from mirrorpose.models.metric_pose.canonical import (
+from mirrorpose.structures import Skeleton
+from mirrorpose.structures.canonical import (
     SKELETON,
     canonical_pose,
     decode_rotation,
@@ -14,7 +15,6 @@ from mirrorpose.models.metric_pose.canonical import (
     mirrored,
     to_camera,
 )
-from mirrorpose.structures import Skeleton
 
 RIGHT, LEFT = SKELETON.index('right_hip', 'left_hip')
 DOWN = torch.tensor([0., 1., 0.]).double()

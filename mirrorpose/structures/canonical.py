@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mirrorpose.structures import Skeleton
+from .skeleton import Skeleton
 
 #: Joints of metric pose, mmpose's Human3.6M order.
 SKELETON = Skeleton.from_name('h36m_17')
