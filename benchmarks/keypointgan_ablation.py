@@ -64,7 +64,7 @@ def options() -> dict[str, Any]:
                   for title, option in (
         ('pairs without sides', ''), ('regressor as in the paper', '-paper'),
         ('a channel a side', '-channels'),
-        ('features of ImageNet', '-lite'))}, 'What else may differ')
+        ('features of random weights', '-random'))}, 'What else may differ')
 
 
 PARTS = dict(table4=table4, table5=table5, prior=prior, options=options)

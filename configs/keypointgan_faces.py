@@ -12,6 +12,7 @@ _base_ = [
 model = dict(
     adversarial_weight=2., second_cycle=dict(_delete_=True),
     head=dict(skeleton=_base_.joints),
-    renderer=dict(skeleton=_base_.joints, size=_base_.image_size))
+    renderer=dict(skeleton=_base_.joints, size=_base_.image_size),
+    perceptual=dict(features='auto'))  # VGG-19 where its weights are
 optim_wrapper = dict(discriminator=dict(
     children=['discriminator', 'image_discriminator']))

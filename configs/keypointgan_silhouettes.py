@@ -8,4 +8,5 @@ _base_ = [
 
 model = dict(
     head=dict(skeleton=_base_.joints, either_side=True),
-    renderer=dict(skeleton=_base_.joints, size=_base_.image_size))
+    renderer=dict(skeleton=_base_.joints, size=_base_.image_size),
+    perceptual=dict(features='auto'))  # VGG-19 where its weights are

@@ -8,8 +8,8 @@ The row ``supervised`` is the recognizer that learns from the labels of the
 same frames (:mod:`.supervised`). ``regressor_POSES`` is KeypointGAN's
 regressor, pre-trained on the poses alone; all rows and seeds begin at it.
 Options are appended to the row, and to the regressor those that change it:
-``keypointgan-paper-lite_all_0`` begins at ``regressor-paper_all``. Runs lie in
-``work_dirs/keypoints``.
+``keypointgan-paper-random_all_0`` begins at ``regressor-paper_all``. Runs
+lie in ``work_dirs/keypoints``.
 """
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ ITERATIONS, REGRESSOR, REGRESSOR_BATCH = 2000, 3000, 32
 #: channels-last: by measurement the fastest. Eta and D stay in float32
 #: (trap T2.8), and their instance norms would copy channels-last tensors.
 PRECISION = 'AutocastOptimWrapper'
+#: What reconstructions are compared by in training: VGG-19's weights are not
+#: at hand, and two runs compared by different features are not one row.
+FEATURES = 'efficientnet_lite0'
 CHANNELS_LAST = ('backbone', 'generator', 'perceptual')
 #: The rows of the paper's Table 4, in its order, and the one of which it says
 #: that it does not converge.
@@ -65,7 +68,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
                      generator=dict(in_channels=3),
                      discriminator=dict(in_channels=3),
                      renderer=dict(channels='side')),
-    'lite': dict(perceptual=dict(features='efficientnet_lite0')),
+    'random': dict(perceptual=dict(features='random')),
     'adversarial2': dict(adversarial_weight=2.),
     'adversarial05': dict(adversarial_weight=.5),
 }

@@ -26,6 +26,7 @@ from ..run_folders import timed, train_in_turn
 from .plan import GROUPS, facts, plan
 from .runs import (
     CHANNELS_LAST,
+    FEATURES,
     FOLDER,
     SUPERVISED,
     checkpoint,
@@ -58,6 +59,9 @@ def train(name: str) -> None:
         cfg.model.head.init_cfg = dict(
             type='Pretrained', prefix='head.',
             checkpoint=str(checkpoint(before)))
+    perceptual = cfg.model.get('perceptual')
+    if perceptual and perceptual.features == 'auto':
+        perceptual.features = FEATURES
     print(f'{name}: {iterations(name)} iterations', flush=True)
     # Two processes may both need a regressor: the second waits, and finds it.
     (FOLDER / name).mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,12 @@ from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmpose.apis.inference import dataset_meta_from_config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import MODELS
 from torch import nn
 
 from ..engine import checkpoint as checkpoints
+from ..structures import Skeleton
 
 
 def load_model(config: str | Path | Config,
@@ -69,6 +71,9 @@ def load_model(config: str | Path | Config,
         meta = held.get('meta', {}).get('dataset_meta') or {}
     if not meta and config.get('test_dataloader'):
         meta = dataset_meta_from_config(config, 'test')
+    skeleton = getattr(model, 'skeleton', None)
+    if not meta and isinstance(skeleton, Skeleton):
+        meta = parse_pose_metainfo(dict(skeleton.metainfo()))
     model.dataset_meta = meta
     return model.to(device).eval()
 

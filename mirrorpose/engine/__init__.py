@@ -2,6 +2,7 @@
 from .adversarial_monitor import AdversarialMonitor
 from .amp import AutocastOptimWrapper
 from .checkpoint_hook import DurableCheckpointHook
+from .crop_visualization import CropVisualizationHook
 from .curriculum import CurriculumRunner
 from .embedding_watch import EmbeddingWatch
 from .hooks import AverageScores
@@ -15,8 +16,9 @@ from .runtime_info import LazyRuntimeInfoHook
 from .term_trust import TermTrust
 
 __all__ = ['AdversarialMonitor', 'AutocastOptimWrapper', 'AverageScores',
-           'CurriculumRunner', 'DurableCheckpointHook', 'EmbeddingWatch',
-           'EpochTrainLoop', 'IterTrainLoop', 'KeypointObservatory',
+           'CropVisualizationHook', 'CurriculumRunner',
+           'DurableCheckpointHook', 'EmbeddingWatch', 'EpochTrainLoop',
+           'IterTrainLoop', 'KeypointObservatory',
            'LazyRuntimeInfoHook', 'NonFiniteGuard',
            'PerChildDistributedDataParallel',
            'PerChildOptimWrapperConstructor', 'PoseRunner', 'TermTrust']

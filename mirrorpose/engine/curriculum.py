@@ -41,7 +41,7 @@ from mmpose.registry import MODELS, RUNNERS
 from ..utils.files import locked, write_text
 from ..utils.random_state import preserved
 from .checkpoint_hook import last_checkpoint, last_good_checkpoint
-from .runner import PoseRunner, resolve, set_everywhere
+from .runner import PoseRunner, check_training, resolve, set_everywhere
 
 MANIFEST = 'curriculum.json'
 _STAGE_KEYS = {'name', 'epochs', 'model', 'data', 'init_from',
@@ -266,10 +266,10 @@ class CurriculumRunner:
             cfg.merge_from_dict(copy.deepcopy(stage.get('cfg') or {}))
             try:
                 with preserved():
-                    MODELS.build(cfg.model)
+                    check_training(MODELS.build(cfg.model))
             except Exception:
                 print_log(f'curriculum: the model of the stage {name!r} '
-                          'cannot be built; nothing was trained',
+                          'cannot be trained; nothing was',
                           logger='current', level=logging.ERROR)
                 raise
 

@@ -129,6 +129,18 @@ REPLACED_HOOKS = {'CheckpointHook': 'DurableCheckpointHook',
                   'RuntimeInfoHook': 'LazyRuntimeInfoHook'}
 
 
+def check_training(model: torch.nn.Module) -> None:
+    """Asks every part that has a ``check_training``, before the first step.
+
+    Raises:
+        Exception: What a part lacks.
+    """
+    for part in model.modules():
+        asked = getattr(part, 'check_training', None)
+        if callable(asked):
+            asked()
+
+
 @RUNNERS.register_module()
 class PoseRunner(Runner):
     """mmengine's Runner, exact when resumed and safe to load.
@@ -405,6 +417,7 @@ class PoseRunner(Runner):
     # -- running ----------------------------------------------------------
     def train(self) -> torch.nn.Module:
         """Trains, as the only process (group) in its work dir."""
+        check_training(self.model)
         if is_main_process():
             self._owned = Owned(Path(self.work_dir))
             stale = remove_stale(Path(self.work_dir))

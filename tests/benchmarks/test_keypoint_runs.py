@@ -282,7 +282,7 @@ def test_options_begin_at_their_own_regressor(option):
     name = f'keypointgan-{option}_all_2'
     assert parts(name)[2] == 2
     before, = runs.needs(name)
-    own = option not in ('lite', 'adversarial2', 'adversarial05')
+    own = option not in ('random', 'adversarial2', 'adversarial05')
     assert before == (f'regressor-{option}_all' if own else 'regressor_all')
     assert runs.iterations(before) == REGRESSOR
     model, plain = settings(name).model, settings('keypointgan_all_2').model

@@ -29,7 +29,11 @@ fit_frames = dict(train_frames, test_mode=True, role='fit', limit=1000)
 train_dataloader = dict(
     dataset=dict(frames=train_frames, poses=train_poses))
 val_dataloader = dict(dataset=val_frames)
-test_dataloader = dict(dataset=dict(datasets=[fit_frames, test_frames]))
+image_pipeline = [dict(step, input_size=(image_size, image_size))
+                  if step['type'] == 'TopdownAffine' else step
+                  for step in _base_.image_pipeline]
+test_dataloader = dict(dataset=dict(
+    datasets=[fit_frames, test_frames], pipeline=image_pipeline))
 val_evaluator = dict(type='MeanKeypointError', unit='percent')
 test_evaluator = val_evaluator
 stage_data = dict(poses=dict(train_dataloader=dict(dataset=train_poses)))

@@ -18,7 +18,9 @@ val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=1, max_keep_ckpts=2))
+    checkpoint=dict(interval=1, max_keep_ckpts=2),
+    # Frames are cut and masked, so their files are not what is drawn on.
+    visualization=dict(type='CropVisualizationHook'))
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     dict(type='NonFiniteGuard'),

@@ -3,6 +3,7 @@ from .archives import FrameArchive
 from .cache import FrameCache
 from .clips import Clip, shared_clips
 from .files import FrameFolders, VideoFiles
+from .held import HeldFrames
 from .pairs import FramePairDataset
 from .pose_sources import DatasetPoses, FramePoses, MotionPoses, PoseSource
 from .poses import UnpairedPoseDataset
@@ -23,7 +24,7 @@ from .world import SyntheticClips
 __all__ = [
     'Clip', 'DatasetPoses', 'FaceClips', 'FrameArchive', 'FrameCache',
     'FrameFolders', 'FramePairDataset', 'FramePoses', 'FrameSource',
-    'FrameStore', 'MotionPoses', 'MultiviewCrops', 'PoseSource',
+    'FrameStore', 'HeldFrames', 'MotionPoses', 'MultiviewCrops', 'PoseSource',
     'SilhouetteStills', 'StillPairDataset', 'SyntheticClips', 'TpsSampler',
     'UnpairedDataset', 'UnpairedPoseDataset', 'VideoCrops', 'VideoFiles',
     'ViewFrames', 'shared_clips'

@@ -1,11 +1,14 @@
 """Perceptual loss: images compared by the features of a fixed network."""
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
+from mmengine.logging import print_log
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
@@ -36,9 +39,11 @@ class PerceptualLoss(nn.Module):
         momentum (float): Of the running means. Defaults to 0.99.
         loss_weight (float): Defaults to 1.
 
+    Where there are no such weights it can be built, so that a trained model
+    is tested and used without them, and a training stops at its beginning.
+
     Raises:
         ValueError: An argument is out of range.
-        FileNotFoundError, ModuleNotFoundError: What was named is not there.
     """
 
     means: Tensor
@@ -51,10 +56,27 @@ class PerceptualLoss(nn.Module):
         if not 0 <= momentum < 1 or loss_weight < 0:
             raise ValueError('momentum lies in [0, 1) and loss_weight is not '
                              f'negative, got {momentum} and {loss_weight}')
-        self.features = build_features(features, weights, rectified, width)
+        self._missing: Exception | None = None
+        try:
+            self.features: Any = build_features(features, weights, rectified,
+                                                width)
+        except (FileNotFoundError, ModuleNotFoundError) as error:
+            # A trained model predicts without them.
+            self.features, self._missing = None, error
+            print_log(f'{error}. Until then nothing can be trained.',
+                      'current', logging.WARNING)
         self.momentum, self.loss_weight = momentum, loss_weight
         # 0: nothing seen yet.
         self.register_buffer('means', torch.zeros(len(TERMS)))
+
+    def check_training(self) -> None:
+        """Stops a training before its first step.
+
+        Raises:
+            FileNotFoundError, ModuleNotFoundError: There are no weights.
+        """
+        if self._missing is not None:
+            raise self._missing
 
     def terms(self, images: Tensor, targets: Tensor) -> Tensor:
         """The squared errors as they are.
@@ -66,6 +88,7 @@ class PerceptualLoss(nn.Module):
         Returns:
             Tensor: (6,), float32.
         """
+        self.check_training()
         with torch.no_grad():
             wanted = self.features(targets)
         return torch.stack([

@@ -31,7 +31,8 @@ def test_every_source_has_an_entry():
     assert {n.removeprefix('keypointgan_').removesuffix('.py')
             for n in ENTRIES} == {
         'synthetic', 'simple_human36m', 'human36m', 'human36m_3dhp_prior',
-        'penn_action', 'voxceleb2', 'w300', 'cathead', 'people', 'faces'}
+        'penn_action', 'voxceleb2', 'w300', 'cathead', 'people', 'faces',
+        'silhouettes'}
 
 
 @pytest.mark.parametrize('name', ENTRIES)
@@ -42,6 +43,10 @@ def test_it_builds(name, tmp_path):
     model = MODELS.build(cfg.model)
     assert model.skeleton.joints == Skeleton.from_name(cfg.joints).joints
     assert model.renderer.size == (cfg.image_size, cfg.image_size)
+    # What mmpose's inferencers make of an image is what the model reads.
+    sizes = [step.input_size for step in cfg.test_dataloader.dataset.pipeline
+             if step.type == 'TopdownAffine']
+    assert sizes == [(cfg.image_size, cfg.image_size)]
     first = runner.stage_config('regressor')
     assert MODELS.build(first.model).head.skeleton.joints == \
         model.skeleton.joints

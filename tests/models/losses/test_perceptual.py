@@ -84,14 +84,20 @@ def test_says_what_to_do_without_weights(
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr(features.importlib.util, 'find_spec',
                         lambda name: None)
-    with pytest.raises(FileNotFoundError, match="cache.*features='random'"):
-        PerceptualLoss('vgg19')
-    with pytest.raises(FileNotFoundError, match='absent.pth'):
-        PerceptualLoss('vgg19', tmp_path / 'absent.pth')
-    with pytest.raises(ModuleNotFoundError, match='pip install'):
-        PerceptualLoss('efficientnet_lite0')
-    assert len(PerceptualLoss('auto', width=2).features(
-        torch.zeros(1, 3, 32, 32))) == 6
+    zeros = torch.zeros(1, 3, 32, 32)
+    for error, text, wanted in (
+            (FileNotFoundError, "cache.*features='random'", ('vgg19', )),
+            (FileNotFoundError, 'absent.pth',
+             ('vgg19', tmp_path / 'absent.pth')),
+            (ModuleNotFoundError, 'pip install', ('efficientnet_lite0', ))):
+        # It can be built, as what is trained predicts without it.
+        loss = PerceptualLoss(*wanted)
+        assert set(loss.state_dict()) == {'means'}
+        for use in (loss.check_training, lambda: loss(zeros, zeros)):  # noqa: B023
+            with pytest.raises(error, match=text):
+                use()
+    PerceptualLoss('random', width=2).check_training()
+    assert len(PerceptualLoss('auto', width=2).features(zeros)) == 6
     with pytest.raises(ValueError, match='features is one of'):
         PerceptualLoss('vgg16')
     with pytest.raises(ValueError, match='momentum'):
