@@ -4,11 +4,12 @@
     python -m benchmarks.keypoints.training --group table4 table5 prior
     python benchmarks/keypointgan_ablation.py [--only PART ...]
 
-64 x 64 images, a quarter of the published widths, people of clips that no
-training saw. Errors are means over all 16 joints in percent of the image's
-side: as predicted, corrected by the frozen regressor (the primary figure,
-spec 2.4), under the better of the two mirror labellings (oracle), and each
-after a linear map that is fitted on labelled training frames (``post``),
+64 x 64 images, a quarter of the published widths; 128 x 128 and all of them
+where there is a CUDA device, or with ``KEYPOINTGAN_SIZE=full``. People of
+clips that no training saw. Errors are means over all 16 joints in percent of
+the image's side: as predicted, corrected by the frozen regressor (the primary
+figure, spec 2.4), under the better of the two mirror labellings (oracle), and
+each after a linear map that is fitted on labelled training frames (``post``),
 which no row needs but all may have. ``mean pose`` predicts the average of
 the prior: what is worse has learnt nothing. Parts: ``table4`` (its five rows,
 and the bottleneck without the conditional decoder, which the paper says does
@@ -16,20 +17,19 @@ not converge), ``table5`` (50, 500 and 5,000 unpaired poses), ``prior`` (poses
 of captured motion instead of the world's own), ``options`` (what
 becomes of left and right, and what reconstructions are compared by).
 Rows that are not trained are named and left out. Results are added to
-``benchmarks/results/keypointgan_ablation.json`` part by part.
+``benchmarks/results/keypointgan_ablation.json`` part by part, those of full
+size to ``keypointgan_ablation_full.json``.
 """
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from by_parts import run_parts
-from keypoints.runs import ROWS, trained
+from keypoints.runs import ROWS, result, trained
 from keypoints.scores import mean_pose
 from keypoints.tables import line, table
 
-ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / 'benchmarks' / 'results' / 'keypointgan_ablation.json'
+OUT = result('keypointgan_ablation')
 #: The paper's humans, in percent.
 PAPER = dict(cyclegan=3.54, conditional=3.60, bottleneck=2.86,
              keypointgan=2.73, one_cycle=3.39)

@@ -22,16 +22,14 @@ are too small to show.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from by_parts import run_parts
-from keypoints.runs import trained
+from keypoints.runs import result, trained
 from keypoints.scores import mean_pose
 from keypoints.tables import line, table
 
-ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / 'benchmarks' / 'results' / 'keypointgan_frames.json'
+OUT = result('keypointgan_frames')
 ROWS = ('keypointgan', 'keypointgan-adversarial2', 'keypointgan-adversarial05',
         'keypointgan-tps', 'keypointgan-adversarial2-tps',
         'bottleneck-adversarial2', 'supervised')

@@ -14,11 +14,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from keypoints.runs import FOLDER, PRETRAINING, ROOT, SUPERVISED, done, parts
+from keypoints.runs import (
+    FOLDER,
+    PRETRAINING,
+    SUPERVISED,
+    done,
+    parts,
+    result,
+)
 
 from mirrorpose.utils.files import write_text
 
-OUT = ROOT / 'benchmarks' / 'results' / 'keypointgan_observatory.json'
+OUT = result('keypointgan_observatory')
 WARNED = re.compile(
     r'KeypointObservatory: iteration (\d+): (mon_\w+) is (\S+),')
 SCORED = re.compile(r'Iter\(val\).*?/(?:error|NME): (\S+) .*?_oracle: (\S+)')

@@ -14,10 +14,12 @@ lie in ``work_dirs/keypoints``.
 from __future__ import annotations
 
 import copy
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 import mirrorpose  # noqa: F401  (registers everything)
@@ -27,14 +29,20 @@ from mirrorpose.engine.curriculum import CurriculumRunner
 from . import supervised
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / 'work_dirs' / 'keypoints'
+#: The published size, where there is a CUDA device or the environment asks for
+#: it (``KEYPOINTGAN_SIZE``: ``full`` or ``small``); a step then takes half a
+#: minute of a core.
+FULL = os.environ.get('KEYPOINTGAN_SIZE', 'full' if torch.cuda.is_available()
+                      else 'small') == 'full'
+FOLDER = ROOT / 'work_dirs' / ('keypoints_full' if FULL else 'keypoints')
 #: Pixels; width of Phi, Psi and eta (the published one is 32) and of D (64).
 #: A step at half of the published widths took 1.7 times as long (0.77 against
 #: 0.46 s beside two other trainings), and the tables then do not fit into
 #: eight hours of one core.
-SIZE, WIDTH, CRITIC_WIDTH = 64, 8, 16
+SIZE, WIDTH, CRITIC_WIDTH = (128, 32, 64) if FULL else (64, 8, 16)
 #: Iterations of 16 images; of a regressor's 32 poses.
-ITERATIONS, REGRESSOR, REGRESSOR_BATCH = 2000, 3000, 32
+ITERATIONS, REGRESSOR = (20000, 30000) if FULL else (2000, 3000)
+REGRESSOR_BATCH = 32
 #: Phi and Psi run in bfloat16, and they and the perceptual loss's features
 #: channels-last: by measurement the fastest. Eta and D stay in float32
 #: (trap T2.8), and their instance norms would copy channels-last tensors.
@@ -116,6 +124,9 @@ def base(poses: str) -> Config:
         raise ValueError(f'poses are {", ".join(POSES + REAL)}, got '
                          f'{poses!r}')
     _set(cfg._cfg_dict, 'size', SIZE)
+    _set(cfg._cfg_dict, 'image_size', SIZE, 'SyntheticClips')
+    # At 64 pixels the third scale would see 16.
+    cfg.model.discriminator.scales = 3 if FULL else 2
     cfg.model.renderer.size = SIZE
     for part in ('backbone', 'head', 'generator'):
         cfg.model[part].width = WIDTH
@@ -146,16 +157,22 @@ def _piles(cfg: Config) -> list[Any]:
             cfg.stage_data.poses.train_dataloader.dataset]
 
 
-def _set(node: Any, key: str, value: Any) -> None:
-    """Sets a key of data sets wherever it stands."""
+def _set(node: Any, key: str, value: Any, kind: str = 'Dataset') -> None:
+    """Sets a key wherever a type of this kind has it."""
     if isinstance(node, dict):
-        if key in node and 'Dataset' in str(node.get('type')):
+        if key in node and kind in str(node.get('type')):
             node[key] = value
         for child in node.values():
-            _set(child, key, value)
+            _set(child, key, value, kind)
     elif isinstance(node, list):
         for child in node:
-            _set(child, key, value)
+            _set(child, key, value, kind)
+
+
+def result(name: str) -> Path:
+    """Where a table's numbers are kept, those of full size apart."""
+    return ROOT / 'benchmarks' / 'results' / (
+        f'{name}{"_full" if FULL else ""}.json')
 
 
 def parts(name: str) -> tuple[str, str, int]:
