@@ -27,6 +27,7 @@ from mmpose.registry import DATASETS, RUNNERS
 
 from ..datasets.crops import use_crop_cache
 from ..datasets.lsp import LabelSplitDataset
+from ..models.adversarial import unwrap
 from ..utils import random_state
 from ..utils.files import Owned, remove_stale, write_atomically
 from ..version import __version__
@@ -130,15 +131,14 @@ REPLACED_HOOKS = {'CheckpointHook': 'DurableCheckpointHook',
 
 
 def check_training(model: torch.nn.Module) -> None:
-    """Asks every part that has a ``check_training``, before the first step.
+    """Asks a model that has a ``check_training``, before the first step.
 
     Raises:
-        Exception: What a part lacks.
+        Exception: What it lacks.
     """
-    for part in model.modules():
-        asked = getattr(part, 'check_training', None)
-        if callable(asked):
-            asked()
+    asked = getattr(unwrap(model), 'check_training', None)
+    if callable(asked):
+        asked()
 
 
 @RUNNERS.register_module()

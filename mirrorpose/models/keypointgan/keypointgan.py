@@ -390,6 +390,16 @@ class KeypointGAN(AdversarialMixin, TopdownPoseEstimator):
         reference = self.offline_head(self.renderer(keypoints))
         return nearer_sides(keypoints, reference, self.skeleton.flip_indices)
 
+    def check_training(self) -> None:
+        """Stops a training that lacks the perceptual loss's weights.
+
+        Raises:
+            FileNotFoundError, ModuleNotFoundError: They are not there.
+        """
+        check: Any = getattr(self.perceptual, 'check_training', None)
+        if check is not None:
+            check()
+
     def predict(self, inputs: Tensor,
                 data_samples: Sequence[Any]) -> Sequence[Any]:
         """Keypoints in pixels of the original image.
