@@ -226,6 +226,21 @@ def tune(data: str) -> None:
         keep(data, 'tuning', dict(chosen=chosen, trials=trials))
 
 
+def floor(data: str) -> None:
+    """The error of the mean of all training poses, on the test part."""
+    from mmengine.registry import init_default_scope
+    from mmpose.registry import DATASETS
+    init_default_scope('mmpose')
+    cfg = Config.fromfile(ROOT / 'configs' / f'{CONFIGS[data]}.py')
+    train, test = (DATASETS.build(dict(loader.dataset, **changes))
+                   for loader, changes in (
+        (cfg.train_dataloader, dict(annotated=None, augmentation=None)),
+        (cfg.test_dataloader, dict())))
+    truth = test.labels(np.arange(len(test)))['keypoints_3d_canonical']
+    off = np.linalg.norm(truth.numpy() - train.pose_statistics()[0], axis=-1)
+    keep(data, 'floor', {KEY: float(np.nanmean(off))})
+
+
 def methods_at(data: str, labels: str, methods: list[str] | None
                ) -> list[str]:
     """What is trained with these labels; by default all that belongs."""
@@ -244,6 +259,8 @@ def run(data: str, seeds: list[int], labels: list[str],
         raise SystemExit(f'first: benchmarks/metric_pose_supervision.py tune '
                          f'{data}')
     chosen = {**CHOSEN, **held()[data]['tuning']['chosen']}
+    if 'floor' not in held()[data]:
+        floor(data)
     for seed in seeds:
         for share in labels:
             for method in methods_at(data, share, methods):
@@ -261,6 +278,9 @@ def table(data: str) -> None:
     columns = [*METHODS, *(m for m in COMPARED if any(
         k.startswith(f'{m}/') for k in rows))]
     print('        ' + ''.join(f'{m:>24s}' for m in columns))
+    if 'floor' in held()[data]:
+        print(f'mean of all training poses: {held()[data]["floor"][KEY]:.1f}'
+              ' mm')
     for key in (KEY, 'camera_frame/MPJPE', 'canonical_frame/P-MPJPE'):
         print(f'\n{data}: {key}, mm; mean and s.d. over seeds')
         for share in LABELS:

@@ -118,6 +118,7 @@ def test_which_rows_are_run(tiny, monkeypatch):
     assert asked_for('pixels', 'one') == ['baseline', 'metric', 'infonce']
     assert not asked_for('pixels', '1 %')
     asked = []
+    monkeypatch.setattr(bench, 'floor', lambda data: None)
     monkeypatch.setattr(bench, 'trained', lambda cfg, name: (
         asked.append(name), {bench.KEY: 1.})[1])
     with pytest.raises(SystemExit, match='tune synthetic'):
@@ -127,6 +128,18 @@ def test_which_rows_are_run(tiny, monkeypatch):
     bench.run('synthetic', [0, 1], ['one', '5 %'])
     assert len(asked) == 2 * (6 + 8)
     assert 'synthetic/metric+consistency/5%/1' in asked
+
+
+def test_the_floor_is_the_mean_pose(tiny):
+    bench.floor('synthetic')
+    cfg = bench.config('synthetic', 'baseline', 'all', 0, bench.CHOSEN)
+    sets = [DATASETS.build(dict(loader.dataset, augmentation=None))
+            for loader in (cfg.train_dataloader, cfg.test_dataloader)]
+    poses = [d.labels(np.arange(len(d)))['keypoints_3d_canonical'].numpy()
+             for d in sets]  # every instant has as many views
+    want = np.linalg.norm(poses[1] - poses[0].mean(0), axis=-1).mean()
+    assert bench.held()['synthetic']['floor'][bench.KEY] == pytest.approx(
+        want, rel=1e-4)
 
 
 def test_rows_of_options_are_trained(tiny, capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import metric_pose_supervision as bench
 from benchmarks.retrieval import data as views
 from benchmarks.retrieval import measure, rows, scores, sheet, tables
 from mirrorpose.apis import PoseIndex
@@ -293,6 +294,16 @@ def test_the_page(tiny, found):
     row = made['variants']['kept']['oracle']
     assert f'{row["mean"]["Recall@1"]:.1f} [' in text
     assert tables.page({}, {}).count('Not measured yet.') == 2
+    # What lies beside the baseline has columns once it is measured.
+    labels['triangulated/5 %/0'] = {'canonical_frame/MPJPE': 60.}
+    text = tables.page(dict(mocap=dict(
+        rows=labels, floor={'canonical_frame/MPJPE': 126.84})), {})
+    assert '126.8 mm' in text and '| 60.0 (1) |' in text
+    assert '| +40.0 % |' in text and 'infonce' not in text
+
+
+def test_all_data_have_a_title():
+    assert set(tables.TITLES) == set(bench.CONFIGS)
 
 
 def test_differences_of_rows(found):
