@@ -30,6 +30,28 @@ from .retrieval_scores import (
 from .root_relative import as_array
 
 
+def by_pair(variants: Mapping[str, Any], top: int) -> list[str]:
+    """A table a variant: queries' views down, galleries' across.
+
+    Args:
+        variants (Mapping): Variant to ``pairs``, as ``calculate`` has them
+            for one row.
+        top (int): K of ``Recall@K`` where there is one, else of ``Hit@K``.
+    """
+    out = []
+    for variant, values in variants.items():
+        pairs = values['pairs']
+        names = sorted({n for pair in pairs for n in pair.split(' > ')})
+        key = next((k for k in (f'Recall@{top}', f'Hit@{top}') if any(
+            k in p for p in pairs.values())), None)
+        if key:
+            out.append(f'{variant}, {key}: query (down) > gallery\n'
+                       + format_table([(a, {b: pairs.get(
+                           f'{a} > {b}', {}).get(key, np.nan)
+                           for b in names}) for a in names]))
+    return out
+
+
 @METRICS.register_module()
 class PoseRetrieval(BaseMetric):
     """Do the nearest embeddings from another camera show the same pose?
@@ -186,6 +208,8 @@ class PoseRetrieval(BaseMetric):
                           for title, values in rows])
             for top in settings.topk
             if any(k.endswith(f'@{top}') for k in head)), logger='current')
+        for text in by_pair(made['rows']['model'], settings.topk[0]):
+            print_log('\n' + text, logger='current')
         if self.out_file:
             write_json(self.out_file, made)
         return {(f'{variant}/{key}' if row == 'model' else

@@ -59,6 +59,29 @@ class TestMetric:
         held = json.loads((tmp_path / 'out.json').read_text())
         assert held['rows']['model']['kept']['pairs']['C0 > C1']
 
+    def test_pairs_of_views_are_printed(self, monkeypatch):
+        from mirrorpose.evaluation import retrieval
+        said = []
+        monkeypatch.setattr(retrieval, 'print_log',
+                            lambda text, **how: said.append(text))
+        w = world()
+        metric = self.build(references=(), variants=['kept', 'removed'])
+        metric.process({}, list(samples(w)))
+        metric.evaluate(len(w['views']))
+        rows = PoseRetrieval.calculate(
+            **w, topk=TOPK, variants=['kept', 'removed'])['rows']['model']
+        names = sorted(set(w['views']))
+        for variant, key in (('kept', f'Recall@{TOPK[0]}'),
+                             ('removed', f'Hit@{TOPK[0]}')):
+            text, = (t for t in said if f'{variant}, {key}' in t)
+            lines = text.strip().splitlines()
+            assert lines[1].split()[1:] == names
+            for name, line in zip(names, lines[3:]):
+                cells = line.split(' | ')[1].split()
+                for other, found in zip(names, cells):
+                    want = rows[variant]['pairs'].get(f'{name} > {other}')
+                    assert found == (f'{want[key]:.2f}' if want else '-')
+
     def test_one_subject(self):
         w = world(subjects=1, frames=20)
         metric = self.build()
