@@ -113,6 +113,24 @@ def single_group(folder: Path) -> None:
                              groups_per_batch=2, subjects_per_batch=2))
 
 
+@rule('view groups with fewer views than a sampler takes of each',
+      'left out, and counted in the log')
+def small_groups(folder: Path) -> None:
+    """One of four instants has a single view."""
+    sampler = DATA_SAMPLERS.build(dict(
+        type='ViewGroupSampler', groups_per_batch=2, subjects_per_batch=2,
+        gap_seconds=.1, dataset=views(folder, without(1), min_views=1)))
+    assert len(sampler.views) == 3
+
+
+@error('triangulated labels from true 2D joints', 'ValueError',
+       'would read the true 2D joints of un-annotated instants',
+       'tools/detect_views.py')
+def true_joints(folder: Path) -> None:
+    """Without a recognizer's."""
+    views(folder, annotated=dict(fraction=.5), triangulated=True)
+
+
 @error('fewer people than a batch wants', 'ValueError',
        'a batch wants 4 subjects and there are 2',
        'set subjects_per_batch=2')
@@ -222,6 +240,17 @@ def unanswered(folder: Path) -> None:
     assert table['removed']['unanswered'] == 4 * 2
     assert table['kept']['unanswered'] == 0
     assert np.isnan(made['removed/Hit@1'])
+
+
+@rule('retrieval query with fewer eligible neighbours than K',
+      'judged by those that there are')
+def few_eligible(folder: Path) -> None:
+    """Two of four frames are far enough in time; five are asked for."""
+    path = folder / 'tables.json'
+    retrieval(people=2, variants=['removed'], topk=[1, 5], gap=1.5,
+              out_file=str(path))
+    table = json.loads(path.read_text())['rows']['model']['removed']
+    assert table['unanswered'] == 0 and np.isfinite(table['mean']['Hit@5'])
 
 
 @error('retrieval over samples of one view', 'ValueError',
