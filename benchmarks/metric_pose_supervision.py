@@ -115,6 +115,9 @@ def config(data: str, method: str, labels: str, seed: int,
                              'configs/recognizer_views_synthetic.py')
         cfg.model.backbone.init_cfg = dict(
             type='Pretrained', prefix='backbone.', checkpoint=RECOGNIZER)
+    # The configs have the forms that measured best.
+    loss.pop('form', None)
+    cfg.train_dataloader.dataset.pop('triangulated', None)
     if 'infonce' in parts:
         loss.form = 'infonce'
     if 'triangulated' in parts:

@@ -13,7 +13,9 @@ found = dict(
     inputs='keypoints',
     detections='work_dirs/recognizer_views_synthetic/mocap.npz')
 augmentation = dict(flip=0.5, scale=0., shift=0., colour=0., erase=0.)
-train_dataloader = dict(dataset=dict(found, augmentation=augmentation))
+# Ours: the calibrated cameras tell the poses of un-annotated instants.
+train_dataloader = dict(dataset=dict(found, augmentation=augmentation,
+                                     triangulated=True))
 val_dataloader = dict(dataset=found)
 test_dataloader = dict(dataset=found)
 

@@ -16,6 +16,9 @@ train_dataloader = dict(dataset=dict(rigs, augmentation=augmentation))
 val_dataloader = dict(dataset=rigs)
 test_dataloader = dict(dataset=rigs)
 
+# By measurement; with the weight of 1 poses are worse by 7 mm.
+model = dict(head=dict(loss=dict(loss_weight=0.1)))
+
 # From scratch: one rate for all.
 optim_wrapper = dict(_delete_=True, type='OptimWrapper',
                      optimizer=dict(type='Adam', lr=1e-3))

@@ -41,7 +41,8 @@ def views_of(cfg: Any) -> Any:
     if data.get('type') != 'MultiViewDataset':
         raise ValueError('the data config trains on a '
                          f'{data.get("type")}, not on a MultiViewDataset')
-    for key in ('detections', 'min_score', 'pipeline', 'held_out'):
+    for key in ('detections', 'min_score', 'triangulated', 'pipeline',
+                'held_out'):
         data.pop(key, None)
     return DATASETS.build(dict(data, part='all', inputs='image',
                                augmentation=None, annotated=None,

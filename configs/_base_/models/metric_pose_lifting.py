@@ -7,7 +7,9 @@ model = dict(
                   channels=512, num_blocks=2, dropout=0.1,
                   keypoint_drop=0.05),
     head=dict(in_channels=512, pose=dict(hidden=256),
-              loss=dict(warm_up=200)),
+              # Ours: the hardest negatives drive the embedding to a point
+              # (docs/metric_pose.md).
+              loss=dict(form='infonce', warm_up=200)),
     # More than there are training subjects does no harm.
     adversary=dict(num_subjects=256),
     # Queries that lack joints, in the same gallery: name the joints here,

@@ -5,4 +5,4 @@ model = dict(
     backbone=dict(_delete_=True, type='ResNet', depth=18, base_channels=32,
                   stem_channels=32),
     head=dict(in_channels=256, pose=dict(hidden=256),
-              loss=dict(warm_up=160)))
+              loss=dict(form='infonce', warm_up=160)))
