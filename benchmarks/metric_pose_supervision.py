@@ -108,13 +108,7 @@ def config(data: str, method: str, labels: str, seed: int,
             break
     else:
         loss.loss_weight = 0.
-    if data == 'pixels':
-        if not (ROOT / RECOGNIZER).is_file():
-            raise SystemExit(f'{RECOGNIZER} is missing; make it by python '
-                             'tools/train.py '
-                             'configs/recognizer_views_synthetic.py')
-        cfg.model.backbone.init_cfg = dict(
-            type='Pretrained', prefix='backbone.', checkpoint=RECOGNIZER)
+    begin(cfg, data)
     # The configs have the forms that measured best.
     loss.pop('form', None)
     cfg.train_dataloader.dataset.pop('triangulated', None)
@@ -152,6 +146,18 @@ def config(data: str, method: str, labels: str, seed: int,
     cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = epochs
     cfg.default_hooks.logger.interval = 50
     return cfg
+
+
+def begin(cfg: Config, data: str) -> None:
+    """Lets a model of pixels begin at the recognizer's backbone."""
+    if data != 'pixels':
+        return
+    if not (ROOT / RECOGNIZER).is_file():
+        raise SystemExit(f'{RECOGNIZER} is missing; make it by python '
+                         'tools/train.py '
+                         'configs/recognizer_views_synthetic.py')
+    cfg.model.backbone.init_cfg = dict(
+        type='Pretrained', prefix='backbone.', checkpoint=RECOGNIZER)
 
 
 def first_person(cfg: Config) -> str:

@@ -12,7 +12,12 @@ from mmengine.config import Config
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
-from benchmarks.metric_pose_supervision import CONFIGS, LABELS, methods_at
+from benchmarks.metric_pose_supervision import (
+    CONFIGS,
+    LABELS,
+    begin,
+    methods_at,
+)
 from mirrorpose.apis import load_model
 from mirrorpose.engine.checkpoint_hook import last_good_checkpoint
 from mirrorpose.evaluation.retrieval_protocol import LEAST_JOINTS
@@ -95,6 +100,7 @@ def untrained(data: str, seed: int) -> Any:
     """The config's model as it begins."""
     torch.manual_seed(seed)
     cfg = Config.fromfile(ROOT / 'configs' / f'{CONFIGS[data]}.py')
+    begin(cfg, data)
     model: Any = load_model(cfg)
     model.init_weights()
     return model.eval()
