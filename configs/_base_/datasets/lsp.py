@@ -1,5 +1,6 @@
 # LSP and its extension: 11 K (here: those at hand) for training, LSP's
 # standard 1 K for testing. Crops of 256 x 256.
+data_mode, dataset_type = 'topdown', 'LspDataset'  # for mmpose's inferencers
 data_root = '{{$MIRRORPOSE_DATA:data}}/'
 label_fraction = 0.2  # of both sets, by a seeded hash of the sample's id
 # People are decoded and cropped once; batches are made from memory-mapped
