@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('name', ['mirrornet_small_lsp',
-                                  'mirrornet_small_synthetic'])
+                                  'mirrornet_resnet50_mpii'])
 def test_it_finds_what_recognize_finds(name, tmp_path):
     config = str(ROOT / 'configs' / f'{name}.py')
     torch.manual_seed(0)

@@ -1,5 +1,4 @@
 # The embedded world in crops of 64 x 64: no files, every label known.
-data_mode, dataset_type = 'topdown', 'SyntheticPoseDataset'
 label_fraction = 0.25
 crop_cache = dict()  # see lsp.py
 images = 2000
