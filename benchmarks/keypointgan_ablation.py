@@ -64,7 +64,9 @@ def options() -> dict[str, Any]:
                   for title, option in (
         ('pairs without sides', ''), ('regressor as in the paper', '-paper'),
         ('a channel a side', '-channels'),
-        ('features of random weights', '-random'))}, 'What else may differ')
+        ('features of random weights', '-random'),
+        ('... regressor as in the paper', '-paper-random'),
+        ('... a channel a side', '-channels-random'))}, 'What else may differ')
 
 
 PARTS = dict(table4=table4, table5=table5, prior=prior, options=options)

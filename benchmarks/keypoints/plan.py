@@ -51,7 +51,9 @@ GROUPS: dict[str, list[str]] = dict(
     table5=[f'keypointgan_{poses}_0' for poses in ('50', '500', '5000')],
     prior=['keypointgan_mocap_0'],
     options=[*(f'keypointgan-paper_all_{seed}' for seed in SEEDS),
-             'keypointgan-random_all_0', 'keypointgan-channels_all_0'],
+             'keypointgan-channels_all_0', *(
+                 f'keypointgan{form}-random_all_0'
+                 for form in ('', '-paper', '-channels'))],
     frames=[f'{row}_{poses}_0' for poses in REAL
             for row in ('keypointgan', 'keypointgan-adversarial2', SUPERVISED)]
     + ['keypointgan-adversarial2_faces_1', 'keypointgan-adversarial2_faces_2',
