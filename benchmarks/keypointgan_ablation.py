@@ -51,8 +51,11 @@ def table5() -> dict[str, Any]:
 
 def prior() -> dict[str, Any]:
     """Poses from another source than the images."""
-    found = table({f'poses: {p}': trained('keypointgan', p)
-                   for p in ('all', 'mocap')}, 'Whose poses')
+    found = table({
+        **{f'poses: {p}': trained('keypointgan', p)
+           for p in ('all', 'mocap')},
+        'poses: mocap, adversarial weight 2': trained(
+            'keypointgan-adversarial2', 'mocap')}, 'Whose poses')
     found['mean pose of mocap'] = dict(mean=mean_pose('mocap'))
     line('mean pose of mocap', 0, found['mean pose of mocap'])
     return found

@@ -49,7 +49,7 @@ SEEDS = (0, 1, 2)
 GROUPS: dict[str, list[str]] = dict(
     table4=[f'{row}_all_{seed}' for seed in SEEDS for row in ROWS],
     table5=[f'keypointgan_{poses}_0' for poses in ('50', '500', '5000')],
-    prior=['keypointgan_mocap_0'],
+    prior=['keypointgan_mocap_0', 'keypointgan-adversarial2_mocap_0'],
     options=[*(f'keypointgan-paper_all_{seed}' for seed in SEEDS),
              'keypointgan-channels_all_0', *(
                  f'keypointgan{form}-random_all_0'

@@ -295,7 +295,7 @@ def test_the_issue_is_covered():
         (row, 'all', seed) for row in ROWS for seed in range(3)}
     assert {parts(n)[1] for n in plan.GROUPS['table5']} == {
         '50', '500', '5000'}
-    assert plan.GROUPS['prior'] == ['keypointgan_mocap_0']
+    assert plan.GROUPS['prior'][0] == 'keypointgan_mocap_0'
     for poses in REAL:
         for row in ('keypointgan', 'supervised'):
             assert f'{row}_{poses}_0' in plan.GROUPS['frames']
