@@ -1,8 +1,9 @@
-# KeypointGAN on real people cut out: half of LSPET's by their silhouettes, as
-# the paper masks its humans, in pairs of warps of one image; poses of a fifth
-# of the others, of LSP and of captured motion. Nobody is on two sides, and
-# LSP's test half lends poses alone. (The silhouettes were chosen with the help
-# of the joints: what is learnt here is not quite without labels.)
+# KeypointGAN on real people cut out: three fifths of LSPET's by their
+# silhouettes, as the paper masks its humans, in pairs of warps of one image;
+# poses of another fifth, of LSP and of captured motion. Nobody is on two
+# sides, and LSP's test half lends poses alone. (The silhouettes were chosen
+# with the help of the joints: what is learnt here is not quite without
+# labels.)
 _base_ = ['./unpaired_frames.py']
 
 data_root = '{{$MIRRORPOSE_DATA:data}}/'

@@ -1,6 +1,7 @@
 # What KeypointGAN's data have in common: pairs of frames and poses of others
 # for training, single frames for validation and test, and poses alone for the
 # regressor's stage. A config of data names the data sets in it.
+
 # How any image of a person becomes an input, for mmpose's inferencers; frames
 # are cut by their data sets. The sides are the config's image_size.
 data_mode, dataset_type = 'topdown', 'HeldFrames'
@@ -9,6 +10,7 @@ image_pipeline = [
     dict(type='GetBBoxCenterScale', padding=1.),
     dict(type='TopdownAffine', input_size=(128, 128)),
     dict(type='PackPoseInputs')]
+
 loader = dict(batch_size=16, num_workers=2, persistent_workers=True,
               drop_last=True,
               sampler=dict(type='DefaultSampler', shuffle=True))

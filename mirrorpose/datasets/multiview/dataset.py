@@ -195,7 +195,6 @@ class MultiViewDataset(Dataset):
         if detections is not None:
             self.keypoints, self.visible = read_detections(
                 Path(detections), self.ids, views.size, min_score)
-        self._told = self.annotated
         if triangulated and not test_mode:
             self._triangulate(where)
         self.augmentation = None if test_mode or augmentation is None \
@@ -248,7 +247,6 @@ class MultiViewDataset(Dataset):
                 'annotation has a joint that two calibrated cameras have '
                 'found; calibrate them, or leave it False')
         self.poses[without] = implied[without]
-        self._told = np.ones_like(self.annotated)
         print_log(
             f'{where}: {int(without.sum())} instants without annotation have '
             f'{100 * np.isfinite(implied[without]).all(2).mean():.1f} % of '
@@ -287,15 +285,20 @@ class MultiViewDataset(Dataset):
             index=np.arange(len(self)), group=self.group.copy(),
             subject=self.subject_of_clip[clip], sequence=clip,
             seconds=self.seconds[self.group], camera=self.cameras.copy(),
-            annotated=self._is_told(np.arange(len(self)), self.annotated))
+            annotated=self._is_annotated(np.arange(len(self))))
 
-    def _is_told(self, indices: np.ndarray, told: np.ndarray) -> np.ndarray:
-        """(N,) bool: views with 3D labels, of instants (M,) that have."""
+    def _has_pose(self, indices: np.ndarray) -> np.ndarray:
+        """(N,) bool: views whose labels can be made, annotated or implied."""
         group = self.group[indices]
-        known = np.ones(len(told), bool) if self.test_mode else told
-        known = known & np.isfinite(self.poses[:, ROOT]).all(1)
-        return known[group] & self.calibrated[indices] & np.isfinite(
-            self.up[group]).all(1)
+        return (np.isfinite(self.poses[group, ROOT]).all(1)
+                & self.calibrated[indices]
+                & np.isfinite(self.up[group]).all(1))
+
+    def _is_annotated(self, indices: np.ndarray) -> np.ndarray:
+        """(N,) bool: those of annotated instants; of all in tests."""
+        known = self._has_pose(indices)
+        return known if self.test_mode else \
+            known & self.annotated[self.group[indices]]
 
     def pose_statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the annotated canonical poses.
@@ -308,7 +311,7 @@ class MultiViewDataset(Dataset):
             ValueError: Nothing is annotated.
         """
         _, first = np.unique(self.group, return_index=True)
-        first = first[self._is_told(first, self.annotated)]
+        first = first[self._is_annotated(first)]
         if not len(first):
             raise ValueError('no view is annotated, so there are no '
                              'statistics of poses')
@@ -332,7 +335,7 @@ class MultiViewDataset(Dataset):
         rows = np.asarray(indices)
         group = self.group[rows]
         return view_labels(self.poses[group], self.up[group],
-                           self._is_told(rows, self._told), self.K[rows],
+                           self._has_pose(rows), self.K[rows],
                            self.R[rows], self.t[rows], self.size, flip)
 
     def get_data_info(self, idx: int) -> dict:

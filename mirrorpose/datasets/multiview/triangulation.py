@@ -115,8 +115,8 @@ def corrected(implied: np.ndarray, known: np.ndarray,
     A recognizer that learnt from other bodies finds joints beside their
     place, in all views alike. Ridge regression of the difference on the pose,
     the constant part included, its strength chosen by leaving out one pose
-    after the other; the greatest changes nothing, so that a handful of known
-    poses does no harm.
+    after the other; the greatest changes next to nothing. Two or three known
+    poses can do harm.
 
     Args:
         implied (np.ndarray): (G, J, 3) mm, in a frame of the body's own.
