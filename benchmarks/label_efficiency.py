@@ -23,8 +23,10 @@ semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 steps), ``curves`` (has the start saturated?), ``trust`` (which terms know what
 they are asked, before they get weight), ``own_errors`` (a prior taught by the
 recognizer's errors; choosing among several poses). They are of the
-*validation* people, for every choice. ``--final`` measures the test people,
-once: only when all runs of a part are done, and not again.
+*validation* people, for every choice. ``--final`` scores the test people,
+once: only when all runs of a part are done, and not again. Runs go into a
+ledger with what they recognized, and need not be done in one go
+(benchmarks/labels/ledger.py).
 
 Every score is PCK@0.2 by the tight box and by the torso, mean of 16 joints.
 Beside every difference stand its 95 % interval over people (paired
@@ -57,12 +59,13 @@ def final(held: dict[str, Any], group: str) -> dict[str, Any]:
     Raises:
         SystemExit: Runs are missing, or it was measured before.
     """
+    from benchmarks.labels import ledger
     from benchmarks.labels.comparison import compare
     from benchmarks.labels.plan import GROUPS
     if group in held.get('final', {}):
         raise SystemExit(f'the test people were measured for {group!r}; '
                          'they are looked at once')
-    absent = [str(n) for n in GROUPS[group] if n.checkpoint() is None]
+    absent = [str(n) for n in GROUPS[group] if ledger.entry(n) is None]
     if absent:
         raise SystemExit(f'{len(absent)} runs of {group!r} are not done '
                          f'({", ".join(absent[:5])} ...): the test people '

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation import NORMS, recognize, table_of
+from .evaluation import NORMS
+from .ledger import Table, table_of
+from .ledger import entry as line_of
 from .plan import GROUPS, MIDDLE, facts, seen
 from .rows import ROWS
 from .runs import SEEDS, Name
@@ -54,7 +56,7 @@ GUESTS: dict[str, tuple[str, ...]] = dict(
     beyond=('plain', 'supervised', 'semi', 'teacher',
             'recombination-annotated'),
     priors=('plain', 'plausibility-coordinates'))
-Right = dict[int, dict[str, tuple[np.ndarray, np.ndarray]]]
+Right = dict[int, Table]
 
 
 def rows_of(group: str) -> dict[int, list[Name]]:
@@ -75,8 +77,6 @@ def by_seed(name: Name, side: str) -> Right:
     found = {}
     for seed in SEEDS:
         run = name._replace(seed=seed)
-        if side == 'test' and run.checkpoint() is not None:
-            recognize(run, side)
         table = table_of(run, side)
         if table is not None:
             found[seed] = table
@@ -109,12 +109,9 @@ def against(one: Right, other: Right) -> dict[str, Any] | None:
         return None
     out: dict[str, Any] = dict(seeds=both)
     for norm in NORMS:
-        counted = [x[s][norm][1] for x in (one, other) for s in both]
-        if any(not np.array_equal(c, counted[0]) for c in counted):
-            raise ValueError('two runs were measured on different people: '
-                             'delete their validation.npz and test.npz')
         out[norm] = difference([one[s][norm][0] for s in both],
-                               [other[s][norm][0] for s in both], counted[0])
+                               [other[s][norm][0] for s in both],
+                               one[both[0]][norm][1])
     return out
 
 
@@ -170,4 +167,5 @@ def curve(name: Name) -> dict[int, dict[str, float]]:
 
 def curves(names: Iterable[Name]) -> dict[str, Any]:
     """Curves of the runs that have one: has the start saturated?"""
-    return {str(n): held for n in names if (held := curve(n))}
+    return {str(n): held for n in names
+            if (held := (line_of(n) or {}).get('curve'))}

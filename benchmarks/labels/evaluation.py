@@ -1,8 +1,7 @@
-"""What the runs recognize on held-out people, kept beside them."""
+"""What the runs recognize on held-out people."""
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from mmpose.registry import DATASETS, MODELS
 
 from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.evaluation import LspPCK
-from mirrorpose.utils.files import write_atomically
 
 from .data import held_out
+from .ledger import Table
 from .runs import Name, settings
 
 NORMS = ('bbox', 'torso')
@@ -47,18 +46,15 @@ def load(name: Name) -> Any:
     return model.eval()
 
 
-def recognize(name: Name, side: str) -> Path:
-    """Recognizes the people of a side, unless that is done.
+def recognize(name: Name, side: str) -> dict[str, np.ndarray]:
+    """Recognizes the people of a side.
 
     Returns:
-        Path: An npz: ``pred`` and ``truth`` (N, K, 2) image pixels,
-        ``present`` (N, K), ``ids`` (N,).
+        dict: ``pred`` and ``truth`` (N, K, 2) image pixels, ``present``
+        (N, K).
     """
-    path = name.folder / f'{side}.npz'
-    if path.is_file():
-        return path
     model, everyone = load(name), samples(name.data, side)
-    found: dict[str, list] = dict(pred=[], truth=[], present=[], ids=[])
+    found: dict[str, list] = dict(pred=[], truth=[], present=[])
     for start in range(0, len(everyone), _BATCH):
         part = everyone[start:start + _BATCH]
         with torch.no_grad():
@@ -71,15 +67,7 @@ def recognize(name: Name, side: str) -> Path:
             found['truth'].append(truth.keypoints[0])
             found['present'].append(
                 np.asarray(truth.keypoints_visible).reshape(-1) > 0)
-            found['ids'].append(str(sample.metainfo['id']))
-    arrays: Any = {k: np.stack(v) for k, v in found.items()}
-
-    def write(part: Path) -> None:
-        with part.open('wb') as file:
-            np.savez(file, **arrays)
-
-    write_atomically(path, write)
-    return path
+    return {k: np.stack(v) for k, v in found.items()}
 
 
 def hits(pred: np.ndarray, truth: np.ndarray, present: np.ndarray,
@@ -105,12 +93,7 @@ def hits(pred: np.ndarray, truth: np.ndarray, present: np.ndarray,
     return right, counted
 
 
-def table_of(name: Name, side: str) -> dict[str, tuple[np.ndarray,
-                                                       np.ndarray]] | None:
-    """Right and counted joints by normaliser; None while it is not there."""
-    path = name.folder / f'{side}.npz'
-    if name.checkpoint() is None or not path.is_file():
-        return None
-    with np.load(path) as held:
-        arrays = [held[k] for k in ('pred', 'truth', 'present')]
-    return {norm: hits(*arrays, norm) for norm in NORMS}
+def measured(name: Name, side: str) -> Table:
+    """Right and counted joints of a trained run, by normaliser."""
+    found = recognize(name, side)
+    return {norm: hits(**found, norm=norm) for norm in NORMS}

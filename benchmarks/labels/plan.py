@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import run_folders
+from . import ledger
 from .rows import (
     BEYOND,
     COMPOSITIONS,
@@ -69,7 +70,7 @@ def seconds_a_step() -> dict[str, float]:
 
 def facts(name: Name) -> dict[str, Any]:
     """What a run has taken so far."""
-    return run_folders.facts(name.folder)
+    return ledger.entry(name) or run_folders.facts(name.folder)
 
 
 def seen(name: Name) -> tuple[int, int]:
@@ -86,7 +87,7 @@ def costs(group: str) -> list[tuple[Name, float | None, str]]:
         minutes = step.get(name.row)
         minutes = None if minutes is None else minutes * name.steps / 60
         state = 'begun' if held else ''
-        if name.checkpoint() is not None:
+        if name.checkpoint() is not None or ledger.entry(name):
             state = 'done'
             minutes = held.get('cpu_seconds', 0) / 60 or minutes
         out.append((name, minutes, state))

@@ -3,12 +3,12 @@
     python -m benchmarks.labels.training plain_20_0 synthetic:semi_5_1
     python -m benchmarks.labels.training --group main --seeds 0
 
-What a run begins at is trained before it. When a run is done, the people
-of the validation side are recognized (``validation.npz`` in its folder), so
-the tables cost nothing; ``run.json`` holds its processor time. Two processes
-side by side should have seeds of their own. ``--minutes`` begins no further
-run after so many; a run that is interrupted goes on at its last checkpoint
-(every 250 steps).
+What a run begins at is trained before it. When a run is done, held-out people
+are recognized and it gets its line in the ledger (ledger.py), by which it
+counts as done from then on, whether or not its weights are kept. Two
+processes side by side should have seeds of their own. ``--minutes`` begins no
+further run after so many; a run that is interrupted goes on at its last
+checkpoint (every 250 steps).
 """
 from __future__ import annotations
 
@@ -20,24 +20,36 @@ from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.engine.runner import PoseRunner
 from mirrorpose.utils.files import write_atomically
 
-from ..run_folders import timed, train_in_turn
-from .evaluation import recognize
+from ..run_folders import facts, timed, train_in_turn
+from . import ledger
+from .comparison import curve
+from .evaluation import measured
 from .plan import GROUPS, planned
 from .rows import ROWS
 from .runs import Name, settings
 
 
-def train(name: Name) -> None:
-    """Trains a run or what is left of it, and what it begins at."""
-    for before in name.needs():
-        if before.checkpoint() is None:
-            train(before)
+def train(name: Name, weights: bool = False) -> None:
+    """Trains a run or what is left of it, and what it begins at.
+
+    Args:
+        name (Name): Of the run.
+        weights (bool): Although the ledger has it: others begin at it.
+    """
+    if not weights and ledger.entry(name):
+        return
     if name.checkpoint() is None:
+        for before in name.needs():
+            if before.checkpoint() is None:
+                train(before, weights=True)
         print(f'{name}: {name.steps} steps', flush=True)
         with timed(name.folder, steps=name.steps):
             PoseRunner.from_cfg(settings(name)).train()
-    if name.row in ROWS or name.row == 'start':
-        recognize(name, 'validation')
+    if (name.row in ROWS or name.row == 'start') and not ledger.entry(name):
+        ledger.enter(name, {side: measured(name, side)
+                            for side in ('validation', 'test')},
+                     cpu_seconds=facts(name.folder).get('cpu_seconds', 0.),
+                     curve=curve(name))
     if name.row in ROWS:
         slim(name)
 

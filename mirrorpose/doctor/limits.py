@@ -10,6 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mirrorpose.engine.amp import cpu_has_bfloat16
+
 #: Convolutions as backbones have them: (channels, side), 3 x 3.
 SHAPES = ((64, 64), (128, 32), (256, 16))
 
@@ -138,11 +140,16 @@ def measure_limits(device: torch.device, dtype: torch.dtype,
     Returns:
         dict: ``copy_gb_s``, ``transfer_gb_s`` (None on the CPU),
         ``convolution_gflop_s`` as the run has it, ``convolutions`` for every
-        precision and layout, ``decode_images_s``, ``decode_megapixels_s``
-        and ``own_images``: whether the images were the data's.
+        precision (that a CPU has instructions for) and layout,
+        ``decode_images_s``, ``decode_megapixels_s`` and ``own_images``:
+        whether the images were the data's.
     """
     rates = {}
-    for kind in (torch.float32, torch.bfloat16):
+    kinds = [torch.float32]
+    # Emulated it takes minutes, and nobody wants it.
+    if device.type != 'cpu' or cpu_has_bfloat16():
+        kinds.append(torch.bfloat16)
+    for kind in kinds:
         for last in (False, True):
             name = f'{str(kind).removeprefix("torch.")}' + (
                 ', channels_last' if last else '')

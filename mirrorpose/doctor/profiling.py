@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mirrorpose.engine.amp import AutocastOptimWrapper
 from mirrorpose.engine.runner import PoseRunner
 
 from . import machine
@@ -77,8 +78,8 @@ def ready(cfg: Config, iterations: int, batch_size: int | None = None
 def precision(wrapper: Any) -> torch.dtype:
     """What an optimizer wrapper lets convolutions run in."""
     name = type(wrapper).__name__
-    if name == 'AutocastOptimWrapper':
-        return torch.bfloat16
+    if isinstance(wrapper, AutocastOptimWrapper):
+        return wrapper.precision
     if name == 'AmpOptimWrapper':
         cast = getattr(wrapper, 'cast_dtype', None)
         return cast if isinstance(cast, torch.dtype) else torch.float16

@@ -37,6 +37,7 @@ from .checkpoint import plain
 from .checkpoint_hook import last_good_checkpoint
 from .consistency import check_consistency
 from .loops import TRAIN_LOOPS
+from .memory_layout import to_channels_last
 from .optimizers import members
 
 
@@ -174,7 +175,7 @@ class PoseRunner(Runner):
         # For noise that is a function of the seed.
         runner.message_hub.update_info('seed', int(runner.seed))
         if cfg.get('channels_last'):
-            runner.model.to(memory_format=torch.channels_last)
+            to_channels_last(runner.model)
         return runner
 
     # -- parts ------------------------------------------------------------

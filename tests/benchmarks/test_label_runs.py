@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from benchmarks.labels import plan, rows, runs
+from benchmarks.labels import ledger, plan, rows, runs
 from benchmarks.labels.data import DATA
 from benchmarks.labels.runs import Name, settings
 
@@ -159,6 +159,7 @@ def test_costs_add_up(monkeypatch, tmp_path):
     result.write_text(json.dumps(dict(cost=dict(rows={
         'start': dict(seconds=.1), 'plain': dict(seconds=.2)}))))
     monkeypatch.setattr(plan, 'RESULT', result)
+    monkeypatch.setattr(ledger, 'LEDGER', tmp_path / 'runs.json')
     one, two = Name.parse('plain_20_0'), Name.parse('plain_5_0')
     monkeypatch.setattr(plan, 'GROUPS', dict(main=[one, two], long=[one]))
     text = plan.plan(['main', 'long'])

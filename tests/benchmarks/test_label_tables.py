@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.labels import comparison, plan, runs, tables, training
+from benchmarks.labels import (
+    comparison,
+    evaluation,
+    ledger,
+    plan,
+    runs,
+    tables,
+    training,
+)
 from benchmarks.labels.runs import ROOT, Name
 
 PEOPLE = 40
@@ -23,22 +31,31 @@ def make(name, wrong, steps=None):
         steps (int, optional): Fewer than it has: not finished.
     """
     run = Name.parse(name)
-    run.folder.mkdir(parents=True)
-    (run.folder / f'iter_{steps or run.steps}.pth').touch()
-    (run.folder / 'run.json').write_text('{"cpu_seconds": 120}')
     rng = np.random.default_rng(0)
     truth = rng.uniform(0, 50, (PEOPLE, 16, 2))
     pred = truth.copy()
     pred[:, :wrong] += 500
-    for side in ('validation', 'test'):
-        np.savez(run.folder / f'{side}.npz', pred=pred, truth=truth,
-                 present=np.ones((PEOPLE, 16), bool),
-                 ids=np.arange(PEOPLE).astype(str))
+    table = {norm: evaluation.hits(pred, truth, present(), norm)
+             for norm in evaluation.NORMS}
+    ledger.enter(run, dict(validation=table, test=table), cpu_seconds=120,
+                 curve={steps or run.steps: dict(bbox=50., torso=25.)})
+    if steps:
+        held = json.loads(ledger.LEDGER.read_text())
+        held['runs'][name]['steps'] = steps
+        ledger.LEDGER.write_text(json.dumps(held))
+
+
+def present():
+    """A joint of one person is not annotated."""
+    out = np.ones((PEOPLE, 16), bool)
+    out[3, 12] = False
+    return out
 
 
 @pytest.fixture
 def held(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, 'FOLDER', tmp_path)
+    monkeypatch.setattr(ledger, 'LEDGER', tmp_path / 'runs.json')
     for seed, wrong in ((0, 8), (1, 6)):
         make(f'start_20_{seed}', 10)
         make(f'plain_20_{seed}', wrong)
@@ -70,14 +87,34 @@ def test_rows_and_differences(held):
     assert differences['teacher - plain']['torso']['mean'] == 0.
 
 
-def test_other_people_are_not_paired(held):
-    path = Name.parse('plain_20_1').folder / 'validation.npz'
-    with np.load(path) as arrays:
-        held = dict(arrays)
-    held['present'][:3, 5] = False
-    np.savez(path, **held)
+def test_other_people_are_not_entered(held):
+    right = {n: (np.ones((PEOPLE, 16), bool), ~present())
+             for n in evaluation.NORMS}
     with pytest.raises(ValueError, match='different people'):
-        comparison.compare('main', 'validation')
+        ledger.enter(Name.parse('teacher_20_1'), dict(validation=right))
+    assert ledger.entry(Name.parse('teacher_20_1')) is None
+
+
+def test_the_ledger_gives_back_what_it_was_given(held):
+    run = Name.parse('plain_20_2')
+    rng = np.random.default_rng(1)
+    counted = ledger.table_of(Name.parse('plain_20_0'), 'test')['bbox'][1]
+    right = rng.random(counted.shape) < .5
+    ledger.enter(run, dict(test=dict(bbox=(right, counted))),
+                 cpu_seconds=1., curve={})
+    found = ledger.table_of(run, 'test')['bbox']
+    np.testing.assert_array_equal(found[0], right)
+    np.testing.assert_array_equal(found[1], counted)
+    assert ledger.table_of(run, 'validation') is None
+    lines = ledger.LEDGER.read_text().splitlines()
+    assert sum('"plain_20_' in line for line in lines) == 3
+
+
+def test_what_the_ledger_has_is_not_trained_again(held, monkeypatch):
+    monkeypatch.setattr(training, 'settings', None)  # would raise
+    training.train(Name.parse('plain_20_0'))
+    with pytest.raises(TypeError):
+        training.train(Name.parse('plain_20_0'), weights=True)
 
 
 def test_the_page(held):
@@ -176,7 +213,8 @@ def test_curves_are_read(held):
 
 def test_a_finished_run_gets_slim(held):
     run = Name.parse('plain_20_0')
-    path = run.checkpoint()
+    path = run.folder / f'iter_{run.steps}.pth'
+    path.parent.mkdir()
     kept = dict(state_dict=dict(a=torch.ones(3)), meta=dict(iter=4))
     torch.save(dict(kept, optimizer=dict(state={}), param_schedulers=[]),
                path)

@@ -32,8 +32,8 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=few)
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=few)
 model = dict(
-    backbone=dict(base_channels=4, stem_channels=4),
-    head=dict(in_channels=32, pose=dict(hidden=16), loss=dict(warm_up=1)))
+    backbone=dict(base_channels=8, stem_channels=8),
+    head=dict(in_channels=64, pose=dict(hidden=16), loss=dict(warm_up=1)))
 log_level = 'ERROR'
 '''
 

@@ -6,7 +6,13 @@ import torch
 from mmpose.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from mirrorpose.engine import AutocastOptimWrapper
+from mirrorpose.engine import AutocastOptimWrapper, amp
+
+
+@pytest.fixture(autouse=True)
+def _has_bfloat16(monkeypatch):
+    """Whatever the processor has."""
+    monkeypatch.setattr(amp, 'cpu_has_bfloat16', lambda: True)
 
 
 def build(parameters, **kwargs):
@@ -27,6 +33,51 @@ def test_runs_bfloat16_inside_and_float32_outside():
     assert outside.dtype == torch.float32
     torch.testing.assert_close(inside.float(), outside, rtol=.03, atol=.03)
     assert model.weight.dtype == torch.float32
+
+
+class TestWithoutInstructions:
+
+    @pytest.fixture(autouse=True)
+    def _has_none(self, monkeypatch, _has_bfloat16):
+        monkeypatch.setattr(amp, 'cpu_has_bfloat16', lambda: False)
+        amp._tell.cache_clear()
+
+    def inside(self, **kwargs):
+        model = nn.Linear(4, 4)
+        wrapper = build(model.parameters(), **kwargs)
+        with wrapper.optim_context(model):
+            out = model(torch.randn(2, 4)).dtype
+        assert out == wrapper.precision
+        return out
+
+    def test_stays_in_float32_and_says_so_once(self, monkeypatch):
+        said = []
+        monkeypatch.setattr(amp, 'print_log', lambda text, **_:
+                            said.append(text))
+        assert self.inside() == self.inside() == torch.float32
+        assert len(said) == 1 and 'runs in float32' in said[0]
+
+    def test_unless_it_is_asked_for(self):
+        assert self.inside(emulate=True) == torch.bfloat16
+
+    def test_an_accelerator_has_it(self, monkeypatch):
+        monkeypatch.setattr(amp, 'get_device', lambda: 'cuda')
+        wrapper = build(nn.Linear(1, 1).parameters())
+        assert wrapper.precision == torch.bfloat16
+
+
+@pytest.mark.parametrize('flags, has', [
+    ((True, False), True), ((False, True), True), ((False, False), False)])
+def test_what_the_processor_has(monkeypatch, flags, has):
+    monkeypatch.undo()  # the fixture's
+    monkeypatch.setattr(amp.platform, 'machine', lambda: 'x86_64')
+    for check, value in zip(('_is_avx512_bf16_supported',
+                             '_is_amx_tile_supported'), flags):
+        monkeypatch.setattr(torch.cpu, check, lambda value=value: value,
+                            raising=False)
+    amp.cpu_has_bfloat16.cache_clear()
+    assert amp.cpu_has_bfloat16() is has
+    amp.cpu_has_bfloat16.cache_clear()
 
 
 def test_learns():

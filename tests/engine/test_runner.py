@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mirrorpose.engine import runner as runners
+from mirrorpose.engine.memory_layout import to_channels_last
 from mirrorpose.engine.runner import PoseRunner, resolve, set_everywhere
 
 
@@ -197,13 +198,31 @@ class TestResolve:
                             d=dict(a=dict(a=9)))
 
 
-def test_channels_last(toy, tmp_path):
+def test_channels_last(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability',
+                        lambda: 'AVX512')  # where its narrow networks may
     runner = toy.runner(tmp_path, channels_last=True)
     weights = [p for p in runner.model.parameters() if p.ndim == 4
                and min(p.shape) > 1]
     assert weights
     assert all(p.is_contiguous(memory_format=torch.channels_last)
                for p in weights)
+
+
+@pytest.mark.parametrize('capability, channels, stride, refused', [
+    ('AVX2', 4, 2, True), ('AVX2', 8, 2, False), ('AVX2', 4, 1, False),
+    ('AVX512', 4, 2, False)])
+def test_channels_last_where_it_corrupts_memory(monkeypatch, capability,
+                                                channels, stride, refused):
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability',
+                        lambda: capability)
+    net = torch.nn.Sequential(torch.nn.Conv2d(channels, 8, 1, stride))
+    if refused:
+        with pytest.raises(ValueError, match=r'8 channels \(0\). Set '
+                           'channels_last=False'):
+            to_channels_last(net)
+    else:
+        to_channels_last(net)
 
 
 def test_runs_of_one_process_log_apart(toy, tmp_path):

@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
-from mirrorpose.engine import AutocastOptimWrapper
+from mirrorpose.engine import AutocastOptimWrapper, amp
 from mirrorpose.models.precision import always_float32
 from mirrorpose.testing import ToyWGAN, toy_gan_optimizers, toy_points
 
@@ -58,6 +58,11 @@ class ScaledOptimWrapper(AutocastOptimWrapper):
 
 
 class TestTraining:
+
+    @pytest.fixture(autouse=True)
+    def _has_bfloat16(self, monkeypatch):
+        """Whatever the processor has."""
+        monkeypatch.setattr(amp, 'cpu_has_bfloat16', lambda: True)
 
     def train(self, float32=True, wrapper='AutocastOptimWrapper', steps=1,
               **kwargs):
