@@ -113,7 +113,9 @@ class MirrorNet(PoseRecognition):
             (paper).
         recognition_weight (float): lambda of Eq. 27. Defaults to 1.
         term_weights (dict[str, float], optional): Extra factors on the terms
-            of the bound, by name (see ``TERMS``). Defaults to all 1.
+            of the bound, by name (see ``TERMS``). Defaults to all 1. With
+            none but recognition's (and no sleep phase) a step takes as long
+            as the recognizer's alone: both VAEs rest.
         generative_input (str): Where the pose in the generative terms of
             annotated images comes from. ``'annotation'`` is the paper's, and
             leaves the recognizer's gradient exactly the plain recognizer's;
@@ -206,7 +208,8 @@ class MirrorNet(PoseRecognition):
         if unknown:
             raise ValueError(f'frozen names {sorted(unknown)}; the children '
                              f'are {sorted(children)}')
-        self.frozen = tuple(frozen)
+        resting = () if self.generative else ('image_vae', 'pose_vae')
+        self.frozen = tuple(dict.fromkeys((*frozen, *resting)))
         for name in self.frozen:
             children[name].requires_grad_(False)
         self.train(self.training)
@@ -217,6 +220,12 @@ class MirrorNet(PoseRecognition):
         for name in getattr(self, 'frozen', ()):
             getattr(self, name).eval()
         return self
+
+    @property
+    def generative(self) -> bool:
+        """Whether a generative term has weight."""
+        return bool(self.sleep_weight) or any(
+            self.term_weights[name] for name in TERMS[1:])
 
     # -- the parts of a training step, in the order of Fig. 2 -------------
     def generative_pose(self, mean: Tensor, batch: PoseBatch,
@@ -293,6 +302,8 @@ class MirrorNet(PoseRecognition):
         noise = self._noise(data_samples)
 
         stacks = self.recognize(inputs)
+        if not self.generative:
+            return self._recognition_alone(stacks, batch)
         mean = stacks[-1]
         pose = self.generative_pose(mean, batch, noise)
         pose_out = self.pose_vae(pose, noise)
@@ -328,6 +339,16 @@ class MirrorNet(PoseRecognition):
         if bool(other.any()):
             losses['mon_bound_unlabelled'] = _mean(unsupervised)
         return losses
+
+    def _recognition_alone(self, stacks: list[Tensor],
+                           batch: PoseBatch) -> dict[str, Tensor]:
+        """The recognition term, where no other has weight."""
+        known = batch.labelled
+        nats = self.recognition([stack[known] for stack in stacks],
+                                batch.pose[known], batch.present[known])
+        weight = self.recognition_weight * self.term_weights['recognition']
+        return dict(loss_recognition=-weight * nats.sum()
+                    / batch.pose.numel())
 
     def _check_labels(self, batch: PoseBatch,
                       data_samples: SampleList) -> None:

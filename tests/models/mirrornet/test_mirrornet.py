@@ -98,6 +98,32 @@ class TestLoss:
             torch.testing.assert_close(weighted[f'loss_{name}'],
                                        factor * plain[f'loss_{name}'])
 
+    @pytest.mark.parametrize('labels', [(True, ) * 4, MIXED], ids=str)
+    def test_without_generative_terms_they_are_not_run(self, toy, labels):
+        """The same gradient, and no parameter waits for one in vain."""
+        none = dict.fromkeys(TERMS[1:], 0.)
+        batch = toy.make_batch(labels)
+        whole = toy.build(toy.mirrornet_cfg())
+        whole.term_weights = none | dict(recognition=2., fidelity=1e-30)
+        lean = toy.build(toy.mirrornet_cfg(
+            term_weights=none | dict(recognition=2.)))
+        lean.load_state_dict(whole.state_dict())
+
+        def fails(*_):
+            raise AssertionError('was run')
+
+        for name in ('image_vae', 'pose_vae', 'mask_estimator'):
+            getattr(lean, name).register_forward_pre_hook(fails)
+        one, two = (toy.seeded(m, batch) for m in (whole, lean))
+        torch.testing.assert_close(one['loss_recognition'],
+                                   two['loss_recognition'])
+        assert list(two) == ['loss_recognition']
+        grads = [toy.gradients(m, x) for m, x in ((whole, one), (lean, two))]
+        for key, p in lean.named_parameters():
+            assert p.requires_grad == (grads[1][key] is not None), key
+            if p.requires_grad:
+                torch.testing.assert_close(grads[0][key], grads[1][key])
+
     def test_all_that_trains_gets_a_gradient(self, toy):
         """A parameter without one would stall DistributedDataParallel."""
         for labels in ((True, ) * 4, MIXED):
