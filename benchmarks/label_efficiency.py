@@ -10,31 +10,31 @@ A small recognizer (ResNet-18 of 24 channels, 1.9 M parameters, crops of 64 x
 (5, 20, 80 %) and one seed (of people, order, augmentation and noise) go on
 from one recognizer that has stopped gaining, for as many optimizer steps;
 generative parts are trained once a share and seed. Rows run one by one and
-resume (benchmarks/labels/training.py). Everything runs in bfloat16 with
-channels-last weights, 1.2 to 1.5 times as fast here; the row ``float32``
+resume (benchmarks/labels/training.py). Everything runs with channels-last
+weights, and in bfloat16 on processors that have it, 1.2 to 1.5 times as fast
+there; the ledger says in which precision a row ran, and the row ``float32``
 tells whether that changes anything.
 
 Parts of the results: ``cost`` (seconds of a step, by which ``--plan``
-estimates), ``main`` and ``synthetic`` (plain recognizer, supervised and
+estimates), ``tuning`` (three trials for every form, one seed, before all
+others), ``main`` and ``synthetic`` (plain recognizer, supervised and
 semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``terms`` (the paper's terms one by one), ``compositions`` (Table 9),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
-``priors`` (poses without images, and no pairs), ``long`` (three times the
-steps), ``curves`` (has the start saturated?), ``trust`` (which terms know what
-they are asked, before they get weight), ``own_errors`` (a prior taught by the
-recognizer's errors; choosing among several poses). They are of the
-*validation* people, for every choice. ``--final`` scores the test people,
-once: only when all runs of a part are done, and not again. Runs go into a
-ledger with what they recognized, and need not be done in one go
+``priors`` (poses without images), ``unpaired`` (no pairs), ``long`` (three
+times the steps), ``curves`` (has the start saturated?), ``trust`` (which
+terms know what they are asked, before they get weight), ``own_errors`` (a
+prior taught by the recognizer's errors; choosing among several poses). They
+are of the *validation* people, for every choice. ``--final`` scores the test
+people, once: only when all runs of a part are done, and not again. Runs go
+into a ledger with what they recognized, and need not be done in one go
 (benchmarks/labels/ledger.py).
 
 Every score is PCK@0.2 by the tight box and by the torso, mean of 16 joints.
 Beside every difference stand its 95 % interval over people (paired
 bootstrap) and over seeds (Student's t). Results go part by part to
 ``benchmarks/results/label_efficiency.json``; ``--plan`` says what is done,
-and what the rest costs: by the measured steps 3.7 hours of one core for
-``main``, as much for ``synthetic``, 2.2 for ``long`` and 3.3 for the other
-rows at 20 %.
+and what the rest costs.
 """
 from __future__ import annotations
 
@@ -59,18 +59,26 @@ def final(held: dict[str, Any], group: str) -> dict[str, Any]:
     Raises:
         SystemExit: Runs are missing, or it was measured before.
     """
-    from benchmarks.labels import ledger
-    from benchmarks.labels.comparison import compare
-    from benchmarks.labels.plan import GROUPS
+    from benchmarks.labels.comparison import compare, missing
     if group in held.get('final', {}):
         raise SystemExit(f'the test people were measured for {group!r}; '
                          'they are looked at once')
-    absent = [str(n) for n in GROUPS[group] if ledger.entry(n) is None]
+    absent = [str(n) for n in missing(group)]
     if absent:
         raise SystemExit(f'{len(absent)} runs of {group!r} are not done '
                          f'({", ".join(absent[:5])} ...): the test people '
                          'are looked at when all choices are made')
     return compare(group, 'test')
+
+
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Row by row and seed by seed, the younger wins."""
+    out = dict(before)
+    for key, value in now.items():
+        known = out.get(key)
+        out[key] = merged(known, value) if isinstance(
+            known, dict) and isinstance(value, dict) else value
+    return out
 
 
 def main() -> None:
@@ -106,7 +114,10 @@ def main() -> None:
     for part in args.only:
         held = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
         if part in measures:
-            held[part] = measures[part]()
+            found = measures[part]()
+            # Parts whose weights are not here keep what was measured.
+            held[part] = found if part == 'cost' else merged(
+                held.get(part, {}), found)
         elif args.final:
             held.setdefault('final', {})[part] = final(held, part)
             print_part(held['final'][part])

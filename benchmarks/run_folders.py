@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,13 +48,22 @@ def train_in_turn(runs: Iterable[Run], train: Callable[[Run], None],
         runs (Iterable): Whatever ``train`` takes.
         train (Callable): Trains one of them, or what is left of it.
         minutes (float): No further run begins after so many.
+
+    Raises:
+        SystemExit: Runs failed; the others were done nevertheless.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     MMLogger.get_instance('mmengine').setLevel('WARNING')
-    begun = time.monotonic()
+    begun, failed = time.monotonic(), []
     for run in runs:
         if time.monotonic() - begun > 60 * minutes:
             print(f'{minutes:g} minutes are over; next is {run}')
             break
-        train(run)
+        try:
+            train(run)
+        except Exception:  # a night of others does not end with it
+            print(f'{run} failed:\n{traceback.format_exc()}', flush=True)
+            failed.append(str(run))
+    if failed:
+        raise SystemExit(f'{len(failed)} runs failed: {", ".join(failed)}')

@@ -16,46 +16,52 @@ from .rows import ROWS
 from .runs import SEEDS, Name
 from .statistics import difference, score
 
+#: What every comparison of the main rows asks.
+_MAIN = [('semi', 'supervised'), ('supervised', 'teacher'),
+         ('semi', 'teacher')]
 #: Differences of a group's table, beside those from the plain recognizer.
 PAIRS: dict[str, list[tuple[str, str]]] = dict(
-    main=[('semi', 'supervised'), ('supervised', 'teacher'),
-          ('semi', 'teacher')],
-    synthetic=[('semi', 'supervised'), ('supervised', 'teacher'),
-               ('semi', 'teacher')],
-    terms=[('terms-coordinates', 'terms-maps')],
+    tuning=[('tune-scenes-50', 'supervised'),
+            ('tune-scenes-100', 'supervised'),
+            ('tune-strong-colours', 'strong'),
+            ('tune-strong-places', 'strong'),
+            ('tune-teacher-3', 'teacher'), ('tune-teacher-999', 'teacher'),
+            ('tune-terms-3', 'terms-coordinates'),
+            ('tune-terms-1', 'terms-coordinates')],
+    main=_MAIN, synthetic=_MAIN,
+    terms=[('terms-coordinates', 'terms-maps'),
+           ('terms-still', 'terms-coordinates')],
     compositions=[(f'mix-{a}-{32 - a}', 'terms-coordinates')
                   for a in (8, 12, 16, 20, 24)],
-    parts=[('recombination', 'recombination-annotated'),
-           ('recombination-annotated', 'capsules'),
-           ('recombination-annotated', 'background'),
-           ('recombination-filled', 'recombination-annotated'),
-           ('recombination-occluders', 'recombination-annotated'),
-           ('supervised', 'recombination-annotated'),
+    parts=[('recombination', 'supervised'), ('supervised', 'capsules'),
+           ('supervised', 'background'),
+           ('recombination-filled', 'supervised'),
+           ('recombination-occluders', 'supervised'),
            ('semi', 'recombination')],
-    rivals=[('supervised', 'strong'), ('teacher', 'strong'),
-            ('teacher-recombination', 'recombination-annotated'),
-            ('float32', 'plain')],
+    rivals=[('supervised', 'strong'), ('semi', 'strong'),
+            ('semi', 'teacher'), ('teacher', 'strong'),
+            ('teacher-recombination', 'supervised'),
+            ('teacher-recombination', 'teacher'), ('float32', 'plain')],
     beyond=[('consistency', 'teacher'), ('consistency', 'supervised'),
-            ('self-training', 'recombination-annotated'),
-            ('self-training', 'semi'),
+            ('self-training', 'supervised'), ('self-training', 'semi'),
             ('self-training', 'self-training-still'),
+            ('self-training', 'teacher'),
+            ('supervised-terms', 'supervised'), ('semi-terms', 'semi'),
             ('sleep', 'supervised'), ('better-masks', 'semi'),
-            ('fidelity-tight', 'recombination-annotated')],
-    priors=[('prior-mocap', 'plausibility-coordinates'),
-            ('prior-all', 'plausibility-coordinates')],
-    long=[('semi', 'supervised'), ('supervised', 'teacher'),
-          ('semi', 'teacher'), ('supervised', 'strong'),
-          ('recombination', 'recombination-annotated'),
-          ('consistency', 'supervised'),
-          ('self-training', 'recombination-annotated')])
+            ('fidelity-tight', 'supervised')],
+    priors=[('prior-mocap', 'prior'), ('prior-all', 'prior')],
+    unpaired=[],
+    long=[*_MAIN, ('supervised', 'strong'), ('semi', 'strong'),
+          ('consistency', 'supervised'), ('consistency', 'teacher'),
+          ('self-training', 'supervised'), ('self-training', 'teacher')])
 #: Rows of other groups that a group's table shows too.
 GUESTS: dict[str, tuple[str, ...]] = dict(
+    tuning=('plain', 'supervised', 'strong', 'teacher', 'terms-coordinates'),
     terms=('plain', ), compositions=('plain', 'terms-coordinates'),
     parts=('plain', 'supervised', 'semi'),
-    rivals=('plain', 'supervised', 'teacher'),
-    beyond=('plain', 'supervised', 'semi', 'teacher',
-            'recombination-annotated'),
-    priors=('plain', 'plausibility-coordinates'))
+    rivals=('plain', 'supervised', 'semi', 'teacher'),
+    beyond=('plain', 'supervised', 'semi', 'teacher'),
+    priors=('plain', ))
 Right = dict[int, Table]
 
 
@@ -115,6 +121,21 @@ def against(one: Right, other: Right) -> dict[str, Any] | None:
     return out
 
 
+def _start(first: Name, row: str, seed: int) -> str | None:
+    """Digest of what a row of a table began at."""
+    line = line_of(first._replace(row=row, seed=seed, long=(
+        first.long and row != 'start')))
+    return None if line is None else line.get('start')
+
+
+def missing(group: str) -> list[Name]:
+    """Runs of a group's table, its guests and starts, that are not done."""
+    wanted = {n._replace(seed=s) for names in rows_of(group).values()
+              for n in names for s in {g.seed for g in GROUPS[group]}}
+    wanted |= {n.other('start') for n in wanted if ROWS[n.row].started}
+    return sorted(n for n in wanted if line_of(n) is None)
+
+
 def compare(group: str, side: str) -> dict[str, Any]:
     """A group's tables, as far as its runs are done.
 
@@ -123,7 +144,9 @@ def compare(group: str, side: str) -> dict[str, Any]:
         side (str): ``'validation'`` or ``'test'``.
 
     Returns:
-        dict: By per cent ``rows`` and ``differences`` ('one - other').
+        dict: By per cent ``rows`` and ``differences`` ('one - other';
+        ``other_starts`` are seeds whose two runs began at different weights,
+        trained on different machines).
     """
     out: dict[str, Any] = dict(side=side, percent={})
     for percent, names in rows_of(group).items():
@@ -136,13 +159,16 @@ def compare(group: str, side: str) -> dict[str, Any]:
         rows = {n.row: entry(n, found[n.row])
                 for n in (first.other('start'), *names) if n.row in found}
         pairs = [(n.row, 'plain') for n in names if n.row != 'plain']
-        if not first.long:
+        if not first.long and ('plain' in found):
             pairs.insert(0, ('plain', 'start'))
         differences = {}
         for one, other in dict.fromkeys((*pairs, *PAIRS[group])):
             if one in found and other in found:
                 value = against(found[one], found[other])
                 if value:
+                    value['other_starts'] = [
+                        s for s in value['seeds'] if _start(
+                            first, one, s) != _start(first, other, s)]
                     differences[f'{one} - {other}'] = value
         out['percent'][str(percent)] = dict(rows=rows,
                                             differences=differences)

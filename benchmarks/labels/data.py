@@ -7,8 +7,8 @@ Crops of 64 x 64, 16 x 16 maps. Three sides, disjoint in both data sets:
   as annotated, the others come without labels.
 * *validation*: the other 500 people of LSP's training half; 500 of the
   world's split ``val``. Every choice is made here.
-* *test*: LSP's standard test half; 1,000 of the world's split ``test``. Seen
-  with ``--final`` alone.
+* *test*: LSP's standard test half; 1,000 of the world's split ``test``. A run
+  recognizes them when it ends; they are scored with ``--final`` alone.
 
 Five pairs of almost equal pictures lie within LSP's training half (mirrorpose
 /doctor/leakage.py), and none between LSP and LSPET.

@@ -13,7 +13,7 @@ from mmpose.registry import DATASETS, MODELS
 from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.evaluation import LspPCK
 
-from .data import held_out
+from .data import DATA, held_out
 from .ledger import Table
 from .runs import Name, settings
 
@@ -21,7 +21,7 @@ NORMS = ('bbox', 'torso')
 _BATCH = 100
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=len(DATA) * 2)
 def samples(data: str, side: str) -> list[dict]:
     """All people of a side, through the pipeline."""
     init_default_scope('mmpose')

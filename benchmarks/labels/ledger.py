@@ -1,23 +1,29 @@
 """What finished runs recognized, kept where their weights are not.
 
 ``benchmarks/results/label_efficiency_runs.json``, a line a run: steps,
-processor time, the curve of its training, and of every held-out person which
-joints were right. Weights lie in ``work_dirs`` and may be lost; the tables
-need this file alone, so the benchmark can be run over days and machines. The
-bits of the test people are written when a run ends, and read by ``--final``.
+processor time, precision, the curve of its training, digests of its settings
+and of the weights that it began at, and of every held-out person which joints
+were right. Weights lie in ``work_dirs`` and may be lost; the tables need this
+file alone, so the benchmark can be run over days and machines. A line counts
+as long as the run's settings are the same. The bits of the test people are
+written when a run ends, and read by ``--final``.
 """
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from mirrorpose.engine import checkpoint as checkpoints
+from mirrorpose.engine.identity import config_entries, config_hash
 from mirrorpose.utils.files import locked, write_text
 
-from .runs import ROOT, Name
+from .runs import ROOT, Name, settings
 
 LEDGER = ROOT / 'benchmarks' / 'results' / 'label_efficiency_runs.json'
 #: Right and counted joints, (N, K) bool each, by normaliser.
@@ -40,10 +46,28 @@ def read() -> dict[str, Any]:
         counted={}, runs={})
 
 
+@cache
+def digest(name: Name) -> str:
+    """Of what a run's config says, paths and hooks that watch aside."""
+    return config_hash(config_entries(settings(name, started=False)))
+
+
+def start_digest(name: Name) -> str | None:
+    """Of the weights that a run begins at; None where it has none."""
+    path = name.other('start').checkpoint()
+    if path is None or name.other('start') not in name.needs():
+        return None
+    found = hashlib.sha256()
+    for key, value in sorted(checkpoints.load(path)['state_dict'].items()):
+        found.update(key.encode() + value.float().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
 def entry(name: Name) -> dict[str, Any] | None:
-    """A finished run's line; None where there is none of as many steps."""
+    """A finished run's line; None where there is none of its settings."""
     found = read()['runs'].get(str(name))
-    return found if found and found['steps'] == name.steps else None
+    return found if found and (found['steps'], found.get('settings')) == (
+        name.steps, digest(name)) else None
 
 
 def enter(name: Name, sides: Mapping[str, Table],
@@ -61,7 +85,8 @@ def enter(name: Name, sides: Mapping[str, Table],
     """
     with locked(LEDGER):
         held = read()
-        line: dict[str, Any] = dict(steps=name.steps, **facts)
+        line: dict[str, Any] = dict(steps=name.steps,
+                                    settings=digest(name), **facts)
         for side, table in sides.items():
             line[side] = {}
             for norm, (right, counted) in table.items():

@@ -16,6 +16,8 @@ from .rows import (
     PRIORS,
     RIVALS,
     TERMS,
+    TUNING,
+    UNPAIRED,
 )
 from .runs import PART_STEPS, PERCENT, ROOT, SEEDS, Name
 
@@ -32,8 +34,9 @@ def _names(rows: Iterable[str], percent: Iterable[int] = (MIDDLE, ),
             for p in percent for row in rows]
 
 
-#: The tables' runs; a part of the JSON each.
+#: The tables' runs; a part of the JSON each. ``tuning`` comes first.
 GROUPS: dict[str, list[Name]] = dict(
+    tuning=_names(TUNING, seeds=SEEDS[:1]),
     main=_names(MAIN, PERCENT),
     synthetic=_names(MAIN, PERCENT, data='synthetic'),
     terms=_names(TERMS),
@@ -42,7 +45,8 @@ GROUPS: dict[str, list[Name]] = dict(
     rivals=_names(RIVALS),
     beyond=_names(BEYOND),
     priors=_names(PRIORS),
-    long=_names(LONGER, seeds=SEEDS[:2], long=True))
+    unpaired=_names(UNPAIRED, long=True),
+    long=_names(LONGER, long=True))
 
 
 def planned(groups: Iterable[str]) -> list[Name]:
@@ -100,7 +104,7 @@ def plan(groups: Iterable[str] = GROUPS) -> str:
     totals, seen_runs = [], set[Name]()
     for group in groups:
         whole = left = 0.
-        number = 0
+        number = unknown = 0
         for name, minutes, state in costs(group):
             if name in seen_runs:
                 continue
@@ -109,10 +113,12 @@ def plan(groups: Iterable[str] = GROUPS) -> str:
                          + ('–' if minutes is None else f'{minutes:.1f}')
                          + f' | {state} |')
             number += 1
+            unknown += minutes is None
             whole += minutes or 0
             left += (minutes or 0) * (state != 'done')
         totals.append(f'| {group} | {number} | {whole / 60:.1f} | '
-                      f'{left / 60:.1f} |')
+                      f'{left / 60:.1f} |' + (
+            f' and {unknown} runs of unknown cost' if unknown else ''))
     lines += ['', '| group (what it begins at counted once) | runs | hours '
               'of one core | to do |', '| --- | ---: | ---: | ---: |',
               *totals]

@@ -43,8 +43,8 @@ class Row:
     started: bool = True
 
     @property
-    def generative(self) -> bool:
-        """Whether it needs trained generative parts."""
+    def mirrored(self) -> bool:
+        """Whether it has MirrorNet's parts, trained before unless ''."""
         return self.model == 'MirrorNet'
 
 
@@ -61,21 +61,33 @@ TEACHER: dict[str, Any] = dict(
     colours=dict(mean=MEAN, std=STD))
 
 
-def _terms(form: str, *names: str) -> dict[str, Any]:
+def _terms(form: str, *names: str, weight: float = 1.) -> dict[str, Any]:
     """MirrorNet with some of the generative terms."""
     known = dict(fidelity=('fidelity', 'kl_appearance', 'kl_scene'),
                  plausibility=('plausibility', 'kl_primitive'))
-    absent = [t for n, ts in known.items() if n not in names for t in ts]
-    return dict(pose_form=form, term_weights=dict.fromkeys(absent, 0.))
+    weights = {t: weight * (n in names) for n, ts in known.items()
+               for t in ts}
+    return dict(pose_form=form, term_weights={
+        t: w for t, w in weights.items() if w != 1.})
 
 
+def _without(*parts: str) -> dict[str, str]:
+    """Parts that have no work in a row are not trained for it."""
+    return dict.fromkeys(parts, '')
+
+
+#: Recombination is what the decomposition gives, and the terms rest.
+RESTING = _terms('coordinates')
+BOTH = ('fidelity', 'plausibility')
+STILL_PARTS = ('mask_estimator', 'image_vae', 'pose_vae')
 #: The rows that are compared at every share of labels.
 MAIN = {
     'plain': Row('plain recognizer'),
-    'supervised': Row('supervised MirrorNet (recombination)', 'MirrorNet',
-                      recombination=FULL),
+    'supervised': Row(
+        'supervised MirrorNet (recombination)', 'MirrorNet', RESTING,
+        recombination=FULL, parts=_without('masks', 'images', 'poses')),
     'semi': Row('semi-supervised MirrorNet (recombination)', 'MirrorNet',
-                counts=HALF, recombination=SCENES),
+                RESTING, HALF, SCENES, parts=_without('images', 'poses')),
     'teacher': Row('mean teacher', 'MeanTeacher', TEACHER, HALF),
 }
 #: MirrorNet as the paper has it: the terms, through the recognizer's pose.
@@ -90,19 +102,20 @@ TERMS = {
     'terms-maps': Row('both, as maps', 'MirrorNet',
                       dict(pose_form='heatmaps')),
     'terms-coordinates': Row('both, as coordinates', 'MirrorNet'),
+    'terms-still': Row('both, as coordinates, of VAEs that rest', 'MirrorNet',
+                       dict(frozen=STILL_PARTS)),
 }
 #: Table 9, a quarter of its batch of 128.
 COMPOSITIONS = {
     f'mix-{a}-{BATCH - a}': Row(
         f'semi-supervised, both terms, {4 * a} + {4 * (BATCH - a)}',
         'MirrorNet', counts=(a, BATCH - a)) for a in (8, 12, 16, 20, 24)}
-#: Recombination's parts, on the plain recognizer.
+#: Recombination's parts, on the plain recognizer; all of them is the row
+#: ``supervised``.
 PARTS = {
     'recombination': Row(
         'recombination, scenes of all images', counts=HALF,
         recombination=dict(SCENES, keep_unannotated=False)),
-    'recombination-annotated': Row(
-        'recombination, annotated images alone', recombination=FULL),
     'capsules': Row('the same without silhouettes',
                     recombination=dict(FULL, mattes='capsules')),
     'recombination-filled': Row(
@@ -144,43 +157,76 @@ BEYOND = {
         dict(TEACHER, recombination=EVERYBODY), HALF),
     'self-training': Row(
         'taught by recombination, all people in other scenes', 'MeanTeacher',
-        dict(TAUGHT, recombination=EVERYBODY), HALF,
-        teacher='recombination-annotated'),
+        dict(TAUGHT, recombination=EVERYBODY), HALF, teacher='supervised'),
     'self-training-still': Row(
         'the same, un-annotated people in their own', 'MeanTeacher',
         dict(TAUGHT, recombination=dict(EVERYBODY, recombined='annotated')),
-        HALF, teacher='recombination-annotated'),
+        HALF, teacher='supervised'),
+    'supervised-terms': Row(
+        'supervised MirrorNet and both terms', 'MirrorNet',
+        recombination=FULL),
+    'semi-terms': Row('semi-supervised MirrorNet and both terms',
+                      'MirrorNet', counts=HALF, recombination=SCENES),
     'sleep': Row('supervised MirrorNet and its sleep phase', 'MirrorNet',
-                 dict(sleep_weight=.5), recombination=FULL),
+                 dict(RESTING, sleep_weight=.5, frozen=STILL_PARTS),
+                 recombination=FULL, parts=_without('poses')),
     'better-masks': Row(
         'semi-supervised, masks learnt four times as long', 'MirrorNet',
-        counts=HALF, recombination=SCENES, parts=dict(masks='masks-more')),
+        RESTING, HALF, SCENES,
+        parts=dict(_without('images', 'poses'), masks='masks-more')),
     'fidelity-tight': Row(
         'fidelity of a tight appearance, on recombined images', 'MirrorNet',
         _terms('coordinates', 'fidelity'), recombination=FULL,
-        parts=dict(images='images-tight')),
+        parts=dict(_without('poses'), images='images-tight')),
 }
+#: The prior stays what its poses made it.
+PRIOR = dict(_terms('coordinates', 'plausibility'),
+             frozen=('mask_estimator', 'pose_vae'))
 #: Poses without their images: of captured motion seen by random cameras, and
-#: of all training people; and images and poses without a single pair.
+#: of all training people.
 PRIORS = {
+    'prior': Row('plausibility, poses of the annotated', 'MirrorNet', PRIOR,
+                 HALF, parts=_without('masks', 'images')),
     'prior-mocap': Row(
-        'plausibility, poses of captured motion', 'MirrorNet',
-        _terms('coordinates', 'plausibility'), HALF,
-        parts=dict(poses='poses-mocap')),
+        'plausibility, poses of captured motion', 'MirrorNet', PRIOR, HALF,
+        parts=dict(_without('masks', 'images'), poses='poses-mocap')),
     'prior-all': Row(
-        'plausibility, poses of everybody', 'MirrorNet',
-        _terms('coordinates', 'plausibility'), HALF,
-        parts=dict(poses='poses-all')),
+        'plausibility, poses of everybody', 'MirrorNet', PRIOR, HALF,
+        parts=dict(_without('masks', 'images'), poses='poses-all')),
+}
+#: Images, and poses of other images, and not a single pair. A batch needs an
+#: annotated image, which teaches nothing but what the others do.
+UNPAIRED = {
     'unpaired': Row(
         'no pairs: both terms alone, from random weights', 'MirrorNet',
-        dict(recognition_weight=0., frozen=()), HALF, started=False,
-        parts=dict(masks='', images='', poses='poses-all')),
+        dict(recognition_weight=0., frozen=('pose_vae', )), (1, 63),
+        started=False, parts=_without('masks', 'images')),
+}
+#: Every form gets three trials: these two, and the row that they vary.
+TUNING = {
+    'tune-scenes-50': Row(
+        'supervised, scenes .5', recombination=dict(FULL, scene_prob=.5)),
+    'tune-scenes-100': Row(
+        'supervised, scenes 1', recombination=dict(FULL, scene_prob=1.)),
+    'tune-strong-colours': Row('strong augmentation, colours alone',
+                               colours=True),
+    'tune-strong-places': Row('strong augmentation, places alone',
+                              ranges='strong'),
+    'tune-teacher-3': Row(
+        'mean teacher, weight 3', 'MeanTeacher',
+        dict(TEACHER, consistency_weight=3.), HALF),
+    'tune-teacher-999': Row(
+        'mean teacher, momentum .999', 'MeanTeacher',
+        dict(TEACHER, momentum=.999), HALF),
+    'tune-terms-3': Row('both terms, weight .3', 'MirrorNet',
+                        _terms('coordinates', *BOTH, weight=.3)),
+    'tune-terms-1': Row('both terms, weight .1', 'MirrorNet',
+                        _terms('coordinates', *BOTH, weight=.1)),
 }
 ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS, **BEYOND,
-        **PRIORS}
+        **PRIORS, **UNPAIRED, **TUNING}
 #: Rows that are also run three times as long, as NAME-long.
-LONGER = ('plain', 'supervised', 'semi', 'teacher', 'strong',
-          'recombination', 'recombination-annotated', 'consistency',
+LONGER = ('plain', 'supervised', 'semi', 'teacher', 'strong', 'consistency',
           'self-training')
 #: Forms that an issue may ask for and the house has no value for.
 UNSUPPORTED = (

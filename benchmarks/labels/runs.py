@@ -21,7 +21,7 @@ import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.engine.checkpoint_hook import last_good_checkpoint
 
 from . import data as people
-from .rows import LONG, LONGER, MEAN, ROWS, STD, STEPS, Row
+from .rows import LONG, LONGER, MEAN, ROWS, STD, STEPS, UNPAIRED, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / 'work_dirs' / 'label_efficiency'
@@ -82,7 +82,7 @@ class Name(NamedTuple):
         known = row in ROWS or (row in _EXTRAS and not long)
         if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() \
                 and known and (data or 'lsp') in people.DATA \
-                and (not long or row in LONGER) \
+                and (not long or row in (*LONGER, *UNPAIRED)) \
                 and int(parts[1]) in START_STEPS:
             name = cls(data or 'lsp', row, long, int(parts[1]),
                        int(parts[2]))
@@ -124,7 +124,7 @@ class Name(NamedTuple):
             return []
         row = ROWS[self.row]
         parts = [row.parts.get(p, p) for p in _PARTS] if (
-            row.generative) else []
+            row.mirrored) else []
         before = [*(['start'] if row.started else []), *filter(None, parts)]
         taught = [self._replace(row=row.teacher)] if row.teacher else []
         return [*map(self.other, before), *taught]
@@ -211,7 +211,7 @@ def _model(name: Name, whole: dict) -> dict:
         augments.append(dict(type='StrongColours', mean=MEAN, std=STD))
     if augments:
         shared['data_preprocessor']['batch_augments'] = augments
-    if row.generative:
+    if row.mirrored:
         return {**whole, **shared, **row.options}
     return dict(shared, type=row.model, **nets, **row.options)
 

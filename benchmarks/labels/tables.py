@@ -64,7 +64,8 @@ def differences_table(differences: Values) -> str:
         lines.append([f'{_called(one)} – {_called(other)}',
                       _difference(values['torso']),
                       _difference(values['bbox']),
-                      str(len(values['seeds']))])
+                      str(len(values['seeds']))
+                      + ' †' * bool(values.get('other_starts'))])
     return markdown(('', 'torso', 'box', 'seeds'), lines)
 
 
@@ -139,7 +140,9 @@ def page(held: Values) -> str:
         'are stands there and in `benchmarks/labels/rows.py`. PCK@0.2, mean '
         'of 16 joints, ± standard deviation over seeds. Differences: mean, '
         '[95 % over people], (95 % over seeds). Images seen are those after '
-        'the common start; minutes are of one core, without it.']
+        'the common start; minutes are of one core, without it. † marks '
+        'differences of runs whose starts were trained on different '
+        'machines.']
     last = held.get('final', {})
     for group in GROUPS:
         for found in (last.get(group), held.get(group)):

@@ -17,6 +17,7 @@ import argparse
 import torch
 
 from mirrorpose.engine import checkpoint as checkpoints
+from mirrorpose.engine.amp import cpu_has_bfloat16
 from mirrorpose.engine.runner import PoseRunner
 from mirrorpose.utils.files import write_atomically
 
@@ -49,9 +50,17 @@ def train(name: Name, weights: bool = False) -> None:
         ledger.enter(name, {side: measured(name, side)
                             for side in ('validation', 'test')},
                      cpu_seconds=facts(name.folder).get('cpu_seconds', 0.),
-                     curve=curve(name))
+                     precision=precision(name), curve=curve(name),
+                     start=ledger.start_digest(name))
     if name.row in ROWS:
         slim(name)
+
+
+def precision(name: Name) -> str:
+    """In which a run's forward pass runs on this machine."""
+    cast = settings(name, started=False).optim_wrapper.type == \
+        'AutocastOptimWrapper'
+    return 'bfloat16' if cast and cpu_has_bfloat16() else 'float32'
 
 
 def slim(name: Name) -> None:

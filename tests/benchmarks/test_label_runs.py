@@ -58,16 +58,18 @@ def test_the_issue_is_covered():
 def test_what_comes_before():
     semi = Name.parse('synthetic:semi_5_2')
     assert [str(n) for n in plan.with_needs([semi])] == [
-        'synthetic:start_5_2', 'synthetic:masks_5_2', 'synthetic:poses_5_2',
-        'synthetic:images_5_2', 'synthetic:semi_5_2']
+        'synthetic:start_5_2', 'synthetic:masks_5_2', 'synthetic:semi_5_2']
+    terms = Name.parse('synthetic:semi-terms_5_2')
+    assert [n.row for n in terms.needs()] == ['start', 'masks', 'poses',
+                                              'images']
     assert [str(n) for n in Name.parse('plain-long_20_0').needs()] == [
         'start_20_0']
     assert [str(n) for n in Name.parse('self-training-long_20_1').needs()
-            ] == ['start_20_1', 'recombination-annotated-long_20_1']
+            ] == ['start_20_1', 'supervised-long_20_1']
     assert 'masks-more_20_0' in map(str, Name.parse(
         'better-masks_20_0').needs())
-    assert [str(n) for n in Name.parse('unpaired_20_0').needs()] == [
-        'poses-all_20_0']
+    assert [str(n) for n in Name.parse('unpaired-long_20_0').needs()] == [
+        'poses_20_0']
     everybody = settings(Name.parse('poses-all_20_0'))
     assert everybody.label_fraction == 1.
     captured = settings(Name.parse('poses-mocap_20_0'))

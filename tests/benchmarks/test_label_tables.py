@@ -13,6 +13,7 @@ from benchmarks.labels import (
     evaluation,
     ledger,
     plan,
+    rows,
     runs,
     tables,
     training,
@@ -179,6 +180,34 @@ def load_main():
     return module
 
 
+def test_lines_of_other_settings_do_not_count(held, monkeypatch):
+    run = Name.parse('plain_20_0')
+    assert ledger.entry(run)
+    monkeypatch.setitem(rows.ROWS, 'plain', rows.Row('other', colours=True))
+    ledger.digest.cache_clear()
+    assert ledger.entry(run) is None
+    monkeypatch.undo()
+    ledger.digest.cache_clear()
+
+
+def test_starts_of_different_machines_are_marked(held):
+    for name, start in (('plain_20_0', 'a'), ('supervised_20_0', 'b')):
+        table = ledger.table_of(Name.parse(name), 'validation')
+        ledger.enter(Name.parse(name), dict(validation=table),
+                     cpu_seconds=1., start=start)
+    found = comparison.compare('main', 'validation')
+    both = found['percent']['20']['differences']
+    assert both['supervised - plain']['other_starts'] == [0]
+    assert both['teacher - plain']['other_starts'] == [0]
+    assert '| 2 † |' in tables.page(dict(main=found))
+
+
+def test_what_was_measured_is_not_replaced_by_less():
+    main = load_main()
+    assert main.merged({'a': {'0': 1, '1': 2}}, {'a': {'1': 3}, 'b': {}}) == {
+        'a': {'0': 1, '1': 3}, 'b': {}}
+
+
 def test_the_test_people_are_seen_once(held):
     main = load_main()
     with pytest.raises(SystemExit, match='runs of .main. are not done'):
@@ -195,6 +224,15 @@ def test_the_test_people_are_measured(held, monkeypatch):
     assert found['side'] == 'test'
     rows = found['percent']['20']['rows']
     assert rows['supervised']['bbox']['mean'] == 81.25
+
+
+def test_guests_have_to_be_there_too(held, monkeypatch):
+    monkeypatch.setitem(plan.GROUPS, 'terms', [Name.parse('literal_20_0')])
+    make('literal_20_0', 4)
+    assert comparison.missing('terms') == []
+    monkeypatch.setitem(comparison.GUESTS, 'terms', ('plain', 'semi'))
+    with pytest.raises(SystemExit, match=r'1 runs .*\(semi_20_0 '):
+        load_main().final({}, 'terms')
 
 
 def test_curves_are_read(held):
