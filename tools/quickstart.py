@@ -39,7 +39,8 @@ def parse_args() -> argparse.Namespace:
                         'stage are scaled by it (default: %(default)g)')
     parser.add_argument('--work-dir', type=Path,
                         default=ROOT / 'work_dirs' / 'quickstart')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--seed', type=int, default=0,
+                        help='of weights, batches and of who is annotated')
     args = parser.parse_args()
     if args.minutes <= 0:
         parser.error(f'--minutes must be positive, got {args.minutes}')
@@ -57,7 +58,7 @@ def quickstart_config(minutes: float, work_dir: Path, seed: int) -> Config:
         if stage.get('average_last'):
             stage['average_last'] = last
     cfg.train_cfg.val_interval = 5
-    cfg.randomness.seed = seed
+    cfg.randomness.seed = cfg.split_seed = seed
     cfg.log_level = 'ERROR'  # our own lines tell the progress
     cfg.work_dir = str(work_dir)
     return cfg

@@ -22,8 +22,9 @@ def recombination_of(stages: Sequence[Stage]) -> tuple[Stage, dict] | None:
     """The last stage that trains on recombined images, and its options."""
     for stage in reversed(stages):
         model = stage.config.model if stage.config is not None else {}
+        # Of the preprocessor; of MeanTeacher itself.
         for place in ('batch_augments', 'recombination'):
-            for found in find(model.get('data_preprocessor') or {}, place):
+            for found in find(model, place):
                 for options in found if isinstance(found, list) else [found]:
                     if isinstance(options, dict) and (
                             place == 'recombination'

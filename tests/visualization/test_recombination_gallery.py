@@ -34,6 +34,11 @@ def test_found_where_a_stage_has_it(held):
     assert stage is last and options['scene_prob'] == 1.
     section, = made_sections(stages, held[1], held[2], held[3], [])
     assert isinstance(section, Section) and section.html.count('<img') == 20
+    # A mean teacher has it itself.
+    del last.config.model.data_preprocessor.batch_augments
+    last.config.model.recombination = OPTIONS
+    assert recombination_gallery.recombination_of(stages)[0] is last
+    del last.config.model.recombination
     notes = []
     last.config.model.data_preprocessor.batch_augments = [
         dict(OPTIONS, skeleton='lsp_14')]
