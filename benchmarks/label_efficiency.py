@@ -21,8 +21,9 @@ others), ``main`` and ``synthetic`` (plain recognizer, supervised and
 semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``terms`` (the paper's terms one by one), ``compositions`` (Table 9),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
-``priors`` (poses without images), ``unpaired`` (no pairs), ``long`` (three
-times the steps), ``curves`` (has the start saturated?), ``trust`` (which
+``priors`` (poses without images), ``prior_loss`` (a pose prior in the loss of
+ordinary heads), ``unpaired`` (no pairs), ``long`` (three times the steps),
+``curves`` (has the start saturated?), ``trust`` (which
 terms know what they are asked, before they get weight), ``own_errors`` (a
 prior taught by the recognizer's errors; choosing among several poses). They
 are of the *validation* people, for every choice. ``--final`` scores the test

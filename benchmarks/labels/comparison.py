@@ -50,6 +50,8 @@ PAIRS: dict[str, list[tuple[str, str]]] = dict(
             ('sleep', 'supervised'), ('better-masks', 'semi'),
             ('fidelity-tight', 'supervised')],
     priors=[('prior-mocap', 'prior'), ('prior-all', 'prior')],
+    prior_loss=[('maps-prior', 'maps'),
+                ('coordinates-prior', 'coordinates')],
     unpaired=[],
     long=[*_MAIN, ('supervised', 'strong'), ('semi', 'strong'),
           ('consistency', 'supervised'), ('consistency', 'teacher'),

@@ -119,7 +119,8 @@ def _captured() -> list[dict]:
 
 
 def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
-             masks: bool = False, mocap: bool = False) -> dict:
+             masks: bool = False, mocap: bool = False,
+             codec: dict | None = None) -> dict:
     """The training loader's config.
 
     Every annotated sample carries its silhouette, at the size of the input
@@ -131,6 +132,7 @@ def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
         ranges (str): Key of :data:`RANGES`.
         masks (bool): For the mask estimator: people with a good silhouette.
         mocap (bool): Poses of captured motion, no images, in place of all.
+        codec (dict, optional): Of the targets. Defaults to :data:`CODEC`.
     """
     if data not in DATA:
         raise ValueError(f'data is one of {DATA}, got {data!r}')
@@ -138,7 +140,7 @@ def training(data: str, counts: tuple[int, int], ranges: str = 'plain',
     augment = [
         *_BOX, dict(type='RandomFlip', direction='horizontal'),
         dict(type='RandomBBoxTransform', shift_prob=0., **RANGES[ranges]),
-        *_AFFINE, dict(type='GenerateTarget', encoder=CODEC),
+        *_AFFINE, dict(type='GenerateTarget', encoder=codec or CODEC),
         *([] if mocap else [dict(type='SplitSilhouette',
                                  heatmap_size=size)]), *_PACK]
     parts = [_captured() if mocap else _members(data, 'labelled', masks)]

@@ -13,6 +13,7 @@ from .rows import (
     LONGER,
     MAIN,
     PARTS,
+    PRIOR_LOSS,
     PRIORS,
     RIVALS,
     TERMS,
@@ -45,6 +46,7 @@ GROUPS: dict[str, list[Name]] = dict(
     rivals=_names(RIVALS),
     beyond=_names(BEYOND),
     priors=_names(PRIORS),
+    prior_loss=_names(PRIOR_LOSS),
     unpaired=_names(UNPAIRED, long=True),
     long=_names(LONGER, long=True))
 

@@ -27,6 +27,9 @@ class Row:
         parts (dict): Other preparations than those of the child's name; ''
             for none.
         started (bool): At the common start; else at random weights.
+        head (str): ``'heatmaps'`` or ``'coordinates'``: mmpose's own head
+            and loss of these; '' for MirrorNet's.
+        prior (float): Weight of a ``PosePriorLoss`` around that loss.
         teacher (str): Row whose weights are a fixed teacher's.
     """
 
@@ -41,6 +44,8 @@ class Row:
     parts: dict[str, str] = field(default_factory=dict)
     teacher: str = ''
     started: bool = True
+    head: str = ''
+    prior: float = 0.
 
     @property
     def mirrored(self) -> bool:
@@ -202,6 +207,19 @@ UNPAIRED = {
         dict(recognition_weight=0., frozen=('pose_vae', )), (1, 63),
         started=False, parts=_without('masks', 'images')),
 }
+#: A pose VAE in the loss of an ordinary mmpose head.
+PRIOR_LOSS = {
+    'maps': Row('heatmap head', 'TopdownPoseEstimator', head='heatmaps'),
+    # 1 / (50 * 16 * 16 * 16): MirrorNet's proportions.
+    'maps-prior': Row('heatmap head and PosePriorLoss',
+                      'TopdownPoseEstimator', head='heatmaps', prior=4.9e-6,
+                      parts=dict(poses='poses')),
+    'coordinates': Row('regression head', 'TopdownPoseEstimator',
+                       head='coordinates'),
+    'coordinates-prior': Row(
+        'regression head and PosePriorLoss', 'TopdownPoseEstimator',
+        head='coordinates', prior=3e-6, parts=dict(poses='poses')),
+}
 #: Every form gets three trials: these two, and the row that they vary.
 TUNING = {
     'tune-scenes-50': Row(
@@ -224,7 +242,7 @@ TUNING = {
                         _terms('coordinates', *BOTH, weight=.1)),
 }
 ROWS = {**MAIN, **TERMS, **COMPOSITIONS, **PARTS, **RIVALS, **BEYOND,
-        **PRIORS, **UNPAIRED, **TUNING}
+        **PRIORS, **UNPAIRED, **PRIOR_LOSS, **TUNING}
 #: Rows that are also run three times as long, as NAME-long.
 LONGER = ('plain', 'supervised', 'semi', 'teacher', 'strong', 'consistency',
           'self-training')

@@ -36,6 +36,8 @@ PART_STEPS = {'masks': 1000, 'poses': 2500, 'images': 1500,
               'poses-mocap': 2500, 'poses-all': 2500}
 _PARTS = ('masks', 'poses', 'images')
 _EXTRAS = ('start', *PART_STEPS)
+#: Stands for the weights of the prior in PosePriorLoss.
+_PRIOR = 'poses.pth'
 _SMALL = ROOT / 'configs' / 'mirrornet_small_synthetic.py'
 #: A ResNet-18 of 24 channels: 1.9 M parameters, 80 ms a step of 32.
 _NETWORKS = dict(
@@ -123,8 +125,8 @@ class Name(NamedTuple):
         if self.row in _EXTRAS:
             return []
         row = ROWS[self.row]
-        parts = [row.parts.get(p, p) for p in _PARTS] if (
-            row.mirrored) else []
+        parts = [row.parts.get(p, p) if row.mirrored else
+                 row.parts.get(p, '') for p in _PARTS]
         before = [*(['start'] if row.started else []), *filter(None, parts)]
         taught = [self._replace(row=row.teacher)] if row.teacher else []
         return [*map(self.other, before), *taught]
@@ -167,7 +169,11 @@ def settings(name: Name, started: bool = True) -> Config:
     ranges = ROWS[name.row].ranges if name.row in ROWS else 'plain'
     cfg.train_dataloader = people.training(
         name.data, name.counts, ranges, masks=name.row.startswith('masks'),
-        mocap=name.row == 'poses-mocap')
+        mocap=name.row == 'poses-mocap',
+        codec=cfg.model.head.decoder.to_dict() if 'head' in cfg.model
+        else None)
+    if name.row in ROWS and ROWS[name.row].head == 'coordinates':
+        cfg.crop_cache = None  # which draws maps
     cfg.label_fraction, cfg.split_seed = name.percent / 100, name.seed
     if name.row == 'poses-all':
         cfg.label_fraction = 1.
@@ -213,7 +219,29 @@ def _model(name: Name, whole: dict) -> dict:
         shared['data_preprocessor']['batch_augments'] = augments
     if row.mirrored:
         return {**whole, **shared, **row.options}
+    if row.head:
+        nets.update(_ordinary(row, whole))
     return dict(shared, type=row.model, **nets, **row.options)
+
+
+def _ordinary(row: Row, whole: dict) -> dict:
+    """mmpose's own head of maps or coordinates, and what belongs to it."""
+    maps = row.head == 'heatmaps'
+    loss = dict(type='KeypointMSELoss' if maps else 'SmoothL1Loss',
+                use_target_weight=True)
+    if row.prior:
+        # The checkpoint is the trained part's, see _start.
+        loss = dict(type='PosePriorLoss', loss=loss, weight=row.prior,
+                    prior=whole['pose_vae'], checkpoint=_PRIOR,
+                    **(dict(radius=3, temperature=.1) if maps else {}))
+    if maps:
+        return dict(head=dict(whole['head'], loss=loss),
+                    train_cfg=dict(compute_acc=False))
+    return dict(neck=dict(type='GlobalAveragePooling'), head=dict(
+        type='RegressionHead', num_joints=16, loss=loss,
+        in_channels=whole['head']['in_channels'],
+        decoder=dict(type='RegressionLabel',
+                     input_size=people.CODEC['input_size'])))
 
 
 def _schedule(cfg: Config, name: Name) -> None:
@@ -257,5 +285,10 @@ def _start(model: dict, source: Name) -> None:
     children = dict(start=('backbone', 'head'), masks=('mask_estimator', ),
                     poses=('pose_vae', ), images=('image_vae', ))
     for child in children[source.row.partition('-')[0]]:
+        if child == 'pose_vae' and child not in model:
+            model['head']['loss']['checkpoint'] = str(found)
+            continue
+        if child == 'head' and model['head']['type'] == 'RegressionHead':
+            continue
         model[child]['init_cfg'] = dict(
             type='Pretrained', prefix=f'{child}.', checkpoint=str(found))
