@@ -23,13 +23,13 @@ semi-supervised MirrorNet, mean teacher; three shares, three seeds),
 ``parts`` (of recombination), ``rivals``, ``beyond`` (what may come on top),
 ``priors`` (poses without images), ``prior_loss`` (a pose prior in the loss of
 ordinary heads), ``unpaired`` (no pairs), ``long`` (three times the steps),
-``curves`` (has the start saturated?), ``trust`` (which
-terms know what they are asked, before they get weight), ``own_errors`` (a
-prior taught by the recognizer's errors; choosing among several poses). They
-are of the *validation* people, for every choice. ``--final`` scores the test
-people, once: only when all runs of a part are done, and not again. Runs go
-into a ledger with what they recognized, and need not be done in one go
-(benchmarks/labels/ledger.py).
+``floor`` (everybody as the mean pose), ``curves`` (has the start
+saturated?), ``trust`` (which terms know what they are asked, before they get
+weight), ``own_errors`` (a prior taught by the recognizer's errors; choosing
+among several poses). They are of the *validation* people, for every choice.
+``--final`` scores the test people, once: only when all runs of a part are
+done, and not again. Runs go into a ledger with what they recognized, and need
+not be done in one go (benchmarks/labels/ledger.py).
 
 Every score is PCK@0.2 by the tight box and by the torso, mean of 16 joints.
 Beside every difference stand its 95 % interval over people (paired
@@ -85,19 +85,21 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Measures the parts that the command line names; all by default."""
     from benchmarks.labels import own_errors, trust
-    from benchmarks.labels.comparison import compare, curves
+    from benchmarks.labels.comparison import compare, curves, floor
     from benchmarks.labels.cost import measure
     from benchmarks.labels.plan import GROUPS, RESULT, plan, with_needs
     from mirrorpose.utils.files import write_text
     measures = dict(
         cost=measure, trust=trust.measure, own_errors=own_errors.measure,
+        floor=floor,
         curves=lambda: curves(with_needs(n for g in GROUPS
                                          for n in GROUPS[g])))
     parser = argparse.ArgumentParser(
         description=(__doc__ or '').partition('\n')[0])
     parser.add_argument('--only', nargs='+',
                         choices=[*GROUPS, *measures],
-                        default=[*GROUPS, 'curves', 'trust', 'own_errors'])
+                        default=[*GROUPS, 'floor', 'curves', 'trust',
+                                 'own_errors'])
     parser.add_argument('--final', action='store_true',
                         help='the test people, once')
     parser.add_argument('--plan', action='store_true',

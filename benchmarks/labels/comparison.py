@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation import NORMS
+from .data import DATA
+from .evaluation import NORMS, mean_pose
 from .ledger import Table, table_of
 from .ledger import entry as line_of
 from .plan import GROUPS, MIDDLE, facts, seen
@@ -175,6 +176,12 @@ def compare(group: str, side: str) -> dict[str, Any]:
         out['percent'][str(percent)] = dict(rows=rows,
                                             differences=differences)
     return out
+
+
+def floor() -> dict[str, dict[str, float]]:
+    """Scores of the mean pose on the validation people, by data."""
+    return {data: {norm: round(score(*its), 2) for norm, its in mean_pose(
+        data, 'validation').items()} for data in DATA}
 
 
 def curve(name: Name) -> dict[int, dict[str, float]]:

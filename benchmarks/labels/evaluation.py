@@ -93,6 +93,28 @@ def hits(pred: np.ndarray, truth: np.ndarray, present: np.ndarray,
     return right, counted
 
 
+def mean_pose(data: str, side: str) -> Table:
+    """Right joints if everybody stood in the crop as they do on average.
+
+    The floor of what learns without pairs: no image is looked at. The mean is
+    that of the measured people themselves, so a floor cannot be higher.
+    """
+    people = samples(data, side)
+    truth = np.stack([s['data_samples'].gt_instances.keypoints[0]
+                      for s in people])
+    present = np.stack([np.asarray(
+        s['data_samples'].gt_instances.keypoints_visible).reshape(-1) > 0
+        for s in people])
+    center, scale = (np.stack([np.asarray(s['data_samples'].metainfo[k])
+                               for s in people])[:, None]
+                     for k in ('input_center', 'input_scale'))
+    there = present[..., None]
+    mean = np.where(there, (truth - center) / scale, 0.).sum(0) / \
+        np.maximum(there.sum(0), 1)
+    return {norm: hits(mean * scale + center, truth, present, norm)
+            for norm in NORMS}
+
+
 def measured(name: Name, side: str) -> Table:
     """Right and counted joints of a trained run, by normaliser."""
     found = recognize(name, side)

@@ -149,6 +149,12 @@ def page(held: Values) -> str:
             if found and found['percent']:
                 out += [f'## {TITLES[group]}, {found["side"]} people',
                         *group_tables(found)]
+    if held.get('floor'):
+        out.append('Everybody as the mean pose of the validation people, '
+                   'torso (box): ' + ', '.join(
+                       f'{TITLES[dict(lsp="main").get(d, d)]} '
+                       f'{v["torso"]:.1f} ({v["bbox"]:.1f})'
+                       for d, v in held['floor'].items()) + '.')
     if held.get('curves'):
         out += ['## Has the start saturated?', curves_table(held['curves'])]
     if held.get('trust'):

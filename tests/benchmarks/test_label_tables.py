@@ -128,6 +128,31 @@ def test_the_page(held):
     assert '500: 25.0 (50.0)' in text
 
 
+def test_the_floor(monkeypatch):
+    """By hand: each of two people is off by half of their difference."""
+    from mmengine.structures import InstanceData
+    from mmpose.structures import PoseDataSample
+
+    def person(center, scale, place):
+        keypoints = np.zeros((1, 16, 2)) + center + scale * np.array(place)
+        keypoints[0, 0] += scale  # the tight box is as large as the crop
+        truth = InstanceData(keypoints=keypoints,
+                             keypoints_visible=np.ones((1, 16)))
+        return dict(data_samples=PoseDataSample(
+            gt_instances=truth, metainfo=dict(
+                input_center=np.array([center, center]),
+                input_scale=np.array([scale, scale]))))
+
+    for apart, right in ((.38, True), (.42, False)):
+        monkeypatch.setattr(evaluation, 'samples', lambda *_, apart=apart: [
+            person(50., 10., [0., 0.]), person(200., 40., [apart, 0.])])
+        found = evaluation.mean_pose('lsp', 'validation')['bbox']
+        assert found[1].all() and found[0].all() == right
+        assert found[0].any() == right
+    text = tables.page(dict(floor=dict(lsp=dict(bbox=20., torso=7.))))
+    assert 'LSP + LSPET 7.0 (20.0).' in text
+
+
 def test_tests_of_trust_on_the_page():
     text = tables.page(dict(trust={'terms-maps': {
         '0': dict(cosine_fidelity=.25, truth_over_moved=None),
