@@ -150,11 +150,13 @@ def page(held: Values) -> str:
                 out += [f'## {TITLES[group]}, {found["side"]} people',
                         *group_tables(found)]
     if held.get('floor'):
-        out.append('Everybody as the mean pose of the validation people, '
-                   'torso (box): ' + ', '.join(
-                       f'{TITLES[dict(lsp="main").get(d, d)]} '
-                       f'{v["torso"]:.1f} ({v["bbox"]:.1f})'
-                       for d, v in held['floor'].items()) + '.')
+        out += ['## The floor',
+                'Everybody as the mean pose of the measured people, in the '
+                'crop:', markdown(('', 'torso', 'box'), [
+                    [f'{TITLES["main" if data == "lsp" else data]}, {side} '
+                     'people', f'{v["torso"]:.1f}', f'{v["bbox"]:.1f}']
+                    for data, sides in held['floor'].items()
+                    for side, v in sides.items()])]
     if held.get('curves'):
         out += ['## Has the start saturated?', curves_table(held['curves'])]
     if held.get('trust'):

@@ -149,8 +149,9 @@ def test_the_floor(monkeypatch):
         found = evaluation.mean_pose('lsp', 'validation')['bbox']
         assert found[1].all() and found[0].all() == right
         assert found[0].any() == right
-    text = tables.page(dict(floor=dict(lsp=dict(bbox=20., torso=7.))))
-    assert 'LSP + LSPET 7.0 (20.0).' in text
+    text = tables.page(dict(floor=dict(lsp=dict(test=dict(
+        bbox=20., torso=7.)))))
+    assert '| LSP + LSPET, test people | 7.0 | 20.0 |' in text
 
 
 def test_tests_of_trust_on_the_page():
