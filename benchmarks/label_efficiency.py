@@ -6,14 +6,15 @@
     python -m benchmarks.labels.tables
 
 A small recognizer (ResNet-18 of 24 channels, 1.9 M parameters, crops of 64 x
-64) on LSP + LSPET, and on the embedded world. All rows of one share of labels
-(5, 20, 80 %) and one seed (of people, order, augmentation and noise) go on
-from one recognizer that has stopped gaining, for as many optimizer steps;
-generative parts are trained once a share and seed. Rows run one by one and
-resume (benchmarks/labels/training.py). Everything runs with channels-last
-weights, and in bfloat16 on processors that have it, 1.2 to 1.5 times as fast
-there; the ledger says in which precision a row ran, and the row ``float32``
-tells whether that changes anything.
+64) on LSP + LSPET, and on the embedded world; with a CUDA device, or
+``LABELS_SIZE=full``, MirrorNet around HRNet-W32 at 256 x 256. All rows of one
+share of labels (5, 20, 80 %) and one seed (of people, order, augmentation and
+noise) go on from one recognizer that has stopped gaining, for as many
+optimizer steps; generative parts are trained once a share and seed. Rows run
+one by one and resume (benchmarks/labels/training.py). Everything runs with
+channels-last weights, and in bfloat16 on processors that have it, 1.2 to 1.5
+times as fast there; the ledger says in which precision a row ran, and the row
+``float32`` tells whether that changes anything.
 
 Parts of the results: ``cost`` (seconds of a step, by which ``--plan``
 estimates), ``tuning`` (three trials for every form, one seed, before all

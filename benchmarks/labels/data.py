@@ -1,6 +1,7 @@
 """The people of the benchmark: who trains, who decides, who is tested.
 
-Crops of 64 x 64, 16 x 16 maps. Three sides, disjoint in both data sets:
+Crops of 64 x 64, 16 x 16 maps; four times as large at full size. Three sides,
+disjoint in both data sets:
 
 * *training*: of LSP's training half, 500 people drawn by a hash, and all of
   LSPET (7,591 together); 4,000 of the embedded world. A share of them counts
@@ -23,14 +24,18 @@ from mirrorpose.datasets.lsp import LspDataset, default_data_root
 from mirrorpose.datasets.splits import ranked_split
 from mirrorpose.datasets.synthetic import SyntheticPoseDataset
 
+from .rows import CELLS, SIGMA
+
 SIDES = ('training', 'validation', 'test')
 DATA = ('lsp', 'synthetic')
 #: Names the split into training and validation people.
 _HELD_OUT_SEED = 64
 #: A polygon without area: no pixel is the person's.
 _NOBODY = [[0.] * 6]
-CODEC = dict(type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16),
-             sigma=1.)
+CODEC = dict(type='MSRAHeatmap', input_size=(4 * CELLS, 4 * CELLS),
+             heatmap_size=(CELLS, CELLS), sigma=SIGMA)
+#: A side of the embedded world's images.
+_IMAGE = 6 * CELLS
 _META = ('id', 'img_id', 'img_path', 'ori_shape', 'img_shape', 'input_size',
          'input_center', 'input_scale', 'flip', 'flip_direction',
          'flip_indices', 'dataset_name', 'is_labeled', 'silhouette_good')
@@ -100,8 +105,8 @@ def _members(data: str, part: str, masks: bool | None) -> list[dict]:
     if data == 'synthetic':
         return [dict(type='SyntheticPoseDataset' if labelled else
                      'MasklessSynthetic', num_samples=4000, split='train',
-                     image_size=96, with_silhouette=labelled, pipeline=load,
-                     **split)]
+                     image_size=_IMAGE, with_silhouette=labelled,
+                     pipeline=load, **split)]
     lsp = dict(type='SidedLsp', data_root=default_data_root(),
                pipeline=[dict(type='LoadCheckedImage'), *load], **split)
     if labelled:
@@ -174,7 +179,7 @@ def held_out(data: str, side: str = 'validation',
         number, split = dict(validation=(500, 'val'),
                              test=(1000, 'test'))[side]
         return dict(type='SyntheticPoseDataset', num_samples=number,
-                    split=split, image_size=96, test_mode=True,
+                    split=split, image_size=_IMAGE, test_mode=True,
                     pipeline=steps)
     return dict(type='SidedLsp', data_root=default_data_root(), side=side,
                 ann_file='lsp/lsp.npz', held_out=.5, test_mode=True,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
@@ -43,7 +44,7 @@ def load(name: Name) -> Any:
             f'{name}')
     model = MODELS.build(settings(name, started=False).model)
     model.load_state_dict(checkpoints.load(path)['state_dict'], strict=True)
-    return model.eval()
+    return model.to(get_device()).eval()
 
 
 def recognize(name: Name, side: str) -> dict[str, np.ndarray]:

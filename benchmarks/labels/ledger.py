@@ -23,9 +23,11 @@ from mirrorpose.engine import checkpoint as checkpoints
 from mirrorpose.engine.identity import config_entries, config_hash
 from mirrorpose.utils.files import locked, write_text
 
+from .rows import TAIL
 from .runs import ROOT, Name, settings
 
-LEDGER = ROOT / 'benchmarks' / 'results' / 'label_efficiency_runs.json'
+LEDGER = ROOT / 'benchmarks' / 'results' / \
+    f'label_efficiency_runs{TAIL}.json'
 #: Right and counted joints, (N, K) bool each, by normaliser.
 Table = dict[str, tuple[np.ndarray, np.ndarray]]
 

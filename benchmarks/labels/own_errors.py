@@ -38,14 +38,14 @@ from mirrorpose.models.rivals.strong_view import in_pixels
 from mirrorpose.structures import Skeleton
 
 from .cost import Stepper
-from .data import held_out
+from .data import CODEC, held_out
 from .evaluation import load
 from .plan import MIDDLE
 from .runs import SEEDS, Name, settings
 
 __all__ = ['measure']
 
-CELLS, STRIDE = (16, 16), 4
+CELLS, STRIDE = CODEC['heatmap_size'], 4
 #: Training: people seen, and steps of the small networks.
 POSES, STEPS, BATCH = 12_800, 3000, 256
 #: Views of a person: degrees, scale, mirrored.

@@ -16,13 +16,14 @@ from .rows import (
     PRIOR_LOSS,
     PRIORS,
     RIVALS,
+    TAIL,
     TERMS,
     TUNING,
     UNPAIRED,
 )
 from .runs import PART_STEPS, PERCENT, ROOT, SEEDS, Name
 
-RESULT = ROOT / 'benchmarks' / 'results' / 'label_efficiency.json'
+RESULT = ROOT / 'benchmarks' / 'results' / f'label_efficiency{TAIL}.json'
 #: Where all rows meet.
 MIDDLE = 20
 

@@ -1,9 +1,22 @@
 """The rows of the tables: what each is trained by."""
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+#: The paper's size, HRNet-W32 at 256 pixels, where a CUDA device can train it
+#: (``LABELS_SIZE``: ``full`` or ``small``).
+PAPER_SIZE = os.environ.get('LABELS_SIZE', 'full' if torch.cuda.is_available()
+                            else 'small') == 'full'
+#: Results and trainings of that size lie apart.
+TAIL = '_full' if PAPER_SIZE else ''
+#: Of the drawn maps, in cells, and of the soft-argmax.
+SIGMA, TEMPERATURE = (2., .05) if PAPER_SIZE else (1., .1)
+#: A side of the maps in cells.
+CELLS = 64 if PAPER_SIZE else 16
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 #: Images a step where nothing else is said.
 BATCH = 32
@@ -61,7 +74,8 @@ ALONE: dict[str, Any] = dict(scene_prob=0., appearance_prob=0., jitter=STILL)
 SCENES = dict(FULL, estimator='model')
 HALF = (BATCH, BATCH)
 TEACHER: dict[str, Any] = dict(
-    momentum=.99, ramp_steps=STEPS // 6, sigma=1., temperature=.1,
+    momentum=.99, ramp_steps=STEPS // 6, sigma=SIGMA,
+    temperature=TEMPERATURE,
     affine=dict(rotate=30., scale=(.75, 1.25), shift=.1),
     colours=dict(mean=MEAN, std=STD))
 
@@ -210,9 +224,9 @@ UNPAIRED = {
 #: A pose VAE in the loss of an ordinary mmpose head.
 PRIOR_LOSS = {
     'maps': Row('heatmap head', 'TopdownPoseEstimator', head='heatmaps'),
-    # 1 / (50 * 16 * 16 * 16): MirrorNet's proportions.
     'maps-prior': Row('heatmap head and PosePriorLoss',
-                      'TopdownPoseEstimator', head='heatmaps', prior=4.9e-6,
+                      'TopdownPoseEstimator', head='heatmaps',
+                      prior=1 / (50 * 16 * CELLS**2),  # MirrorNet's
                       parts=dict(poses='poses')),
     'coordinates': Row('regression head', 'TopdownPoseEstimator',
                        head='coordinates'),

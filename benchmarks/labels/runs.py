@@ -21,10 +21,23 @@ import mirrorpose  # noqa: F401  (registers everything)
 from mirrorpose.engine.checkpoint_hook import last_good_checkpoint
 
 from . import data as people
-from .rows import LONG, LONGER, MEAN, ROWS, STD, STEPS, UNPAIRED, Row
+from .rows import (
+    LONG,
+    LONGER,
+    MEAN,
+    PAPER_SIZE,
+    ROWS,
+    SIGMA,
+    STD,
+    STEPS,
+    TAIL,
+    TEMPERATURE,
+    UNPAIRED,
+    Row,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / 'work_dirs' / 'label_efficiency'
+FOLDER = ROOT / 'work_dirs' / f'label_efficiency{TAIL}'
 PERCENT = (5, 20, 80)
 SEEDS = (0, 1, 2)
 #: Steps of the common start by share of labels: until the plain recognizer
@@ -38,12 +51,13 @@ _PARTS = ('masks', 'poses', 'images')
 _EXTRAS = ('start', *PART_STEPS)
 #: Stands for the weights of the prior in PosePriorLoss.
 _PRIOR = 'poses.pth'
-_SMALL = ROOT / 'configs' / 'mirrornet_small_synthetic.py'
+_CONFIG = ROOT / 'configs' / (
+    'mirrornet_hrnet_lsp.py' if PAPER_SIZE else
+    'mirrornet_small_synthetic.py')
 #: A ResNet-18 of 24 channels: 1.9 M parameters, 80 ms a step of 32.
-_NETWORKS = dict(
+_NETWORKS: dict = {} if PAPER_SIZE else dict(
     backbone=dict(base_channels=24, stem_channels=24),
-    head=dict(in_channels=192, deconv_out_channels=(64, 64, 64),
-              decoder=people.CODEC))
+    head=dict(in_channels=192, deconv_out_channels=(64, 64, 64)))
 
 
 class Name(NamedTuple):
@@ -139,11 +153,12 @@ class Name(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _base() -> Config:
-    """MirrorNet at 64 pixels."""
-    cfg = Config.fromfile(_SMALL)
+    """MirrorNet at the benchmark's size."""
+    cfg = Config.fromfile(_CONFIG)
     for key in ('stages', 'stage_data', 'runner_type'):
         cfg.pop(key, None)
-    cfg.merge_from_dict(dict(model=dict(_NETWORKS)))
+    cfg.merge_from_dict(dict(model=copy.deepcopy(_NETWORKS)))
+    cfg.model.head.decoder = people.CODEC
     return cfg
 
 
@@ -233,7 +248,8 @@ def _ordinary(row: Row, whole: dict) -> dict:
         # The checkpoint is the trained part's, see _start.
         loss = dict(type='PosePriorLoss', loss=loss, weight=row.prior,
                     prior=whole['pose_vae'], checkpoint=_PRIOR,
-                    **(dict(radius=3, temperature=.1) if maps else {}))
+                    **(dict(radius=round(3 * SIGMA), temperature=TEMPERATURE)
+                       if maps else {}))
     if maps:
         return dict(head=dict(whole['head'], loss=loss),
                     train_cfg=dict(compute_acc=False))

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -187,6 +190,32 @@ def test_a_prior_in_the_loss_of_an_ordinary_head(monkeypatch, tmp_path,
     assert losses['loss_kpt'].isfinite()
     plain = Name.parse(f'synthetic:{kind}_20_0')
     assert [n.row for n in plain.needs()] == ['start']
+
+
+def test_the_papers_size():
+    """In a process of its own: the size is read on import."""
+    code = """
+import torch
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+from benchmarks.labels import ledger
+from benchmarks.labels.runs import Name, settings
+init_default_scope('mmpose')
+for row in ('semi', 'teacher', 'maps-prior'):
+    cfg = settings(Name('lsp', row, False, 20, 0), False)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.head.decoder.input_size == (256, 256)
+    assert getattr(model, 'sigma', 2.) == 2.
+    assert type(model.backbone).__name__ == 'HRNet'
+assert 'label_efficiency_full' in cfg.work_dir
+assert ledger.LEDGER.name == 'label_efficiency_runs_full.json'
+"""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], text=True,
+        env=dict(os.environ, LABELS_SIZE='full'), capture_output=True,
+        cwd=runs.ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_costs_add_up(monkeypatch, tmp_path):
