@@ -364,8 +364,8 @@ class MirrorNet(PoseRecognition):
             return _torch_noise
         hub = MessageHub.get_current_instance()
         return probability.SampleNoise(sample_keys(data_samples),
-                                       hub.get_info('iter', 0),
-                                       hub.get_info('seed', 0))
+                                       hub.get_info('iter') or 0,
+                                       hub.get_info('seed') or 0)
 
     # -- test time --------------------------------------------------------
     def predict(self, inputs: Tensor,

@@ -96,7 +96,8 @@ class StepKeys:
     def __call__(self, number: int) -> np.ndarray:
         """(number,) uint64 keys."""
         hub = MessageHub.get_current_instance()
-        step, seed = hub.get_info('iter', -1), hub.get_info('seed', 0)
+        step, seed = hub.get_info('iter'), hub.get_info('seed', 0)
+        step = -1 if step is None else step  # nothing has been trained
         self._calls = self._calls + 1 if step == self._step else 0
         self._step = step
         rows = np.arange(number) + (get_rank() << 32)

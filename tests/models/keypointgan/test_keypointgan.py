@@ -27,7 +27,7 @@ def optimizers(model: Any, rate: float = 2e-4, **changes: Any) -> Any:
 @pytest.fixture(autouse=True)
 def own_hub() -> Any:
     """Iterations are counted by the model, not by another test's runner."""
-    MessageHub.get_current_instance().update_info('iter', None)
+    MessageHub.get_current_instance().runtime_info.pop('iter', None)
     yield
 
 

@@ -201,6 +201,15 @@ def test_share_of_images():
     assert abs(np.mean(changed) - .25) < 3 * (.25 * .75 / 800)**.5
 
 
+def test_a_hub_without_a_step(fresh_hub):
+    """Told None by somebody else's code: nothing has been trained."""
+    fresh_hub.update_info('iter', None)
+    fresh_hub.update_info('seed', None)
+    told = StepKeys()(3)
+    fresh_hub.runtime_info.pop('iter')
+    assert (StepKeys()(3) == told).all()
+
+
 def test_resumes_and_autocast_changes_nothing(fresh_hub):
     inputs, samples, *_ = make(silhouettes=False)
     options = dict(scene_prob=.8, appearance_prob=.5, behind_prob=.5,
